@@ -1,0 +1,322 @@
+/* kvfs: mounts a store as a file system. Reads its options, goes to the background, opens the store or connects to it,
+ * mounts, and runs the loop until it is unmounted or told to stop (SIGTERM, SIGINT, SIGHUP), which unmounts.
+ *
+ *   options -> background -> loop -> store -> mount ... device_close -> the store's calls end -> free
+ *
+ * Exit status: 0 unmounted; 1 could not start, or the device broke; 2 usage. In the background, status 0 of the command
+ * says that the mount is usable.
+ */
+#include "fsd/background.h"
+#include "fsd/device.h"
+#include "fsd/mountpoint.h"
+#include "fsd/notifier.h"
+#include "fsd/options.h"
+#include "kvcore/base/error.h"
+#include "kvcore/base/log.h"
+#include "kvcore/base/version.h"
+#include "kvcore/client/client.h"
+#include "kvcore/server/local.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+static const int end_signals[] = {SIGTERM, SIGINT, SIGHUP};
+enum { END_SIGNALS = sizeof end_signals / sizeof end_signals[0] };
+
+struct kvfs {
+    struct options options;
+    struct background background;
+    uv_loop_t loop;
+    uv_signal_t signals[END_SIGNALS];
+    struct local *local;   /* either this */
+    struct client *client; /* or that */
+    struct fs fs;
+    struct device device;
+    struct notifier notifier;
+    int exit_code;
+};
+
+static const char usage[] =
+    "Usage: kvfs [STORE] MOUNTPOINT [-o option,...] [-f] [-d] [-h] [-V]\n"
+    "       mount -t kvfs STORE MOUNTPOINT [-o option,...]\n"
+    "Mounts a key-value store as a file system: a directory is a key prefix, a file is a value.\n"
+    "\n"
+    "STORE is kv://HOST[:PORT], kv+unix://PATH, or a directory, whose store then runs in kvfs itself\n"
+    "(default: $XDG_DATA_HOME/kvfs or ~/.local/share/kvfs).\n"
+    "\n"
+    "  -f                 stay in the foreground, log to stderr\n"
+    "  -d                 the same, and show every message of the kernel\n"
+    "  -h, --help         this text\n"
+    "  -V, --version      the version\n"
+    "  -o hard            wait for a server that is away; a signal ends the wait (default)\n"
+    "  -o soft            fail with \"Connection timed out\" after timeo seconds instead\n"
+    "  -o timeo=SECONDS   for soft (default 5)\n"
+    "  -o uid=N, gid=N    show every file as this user's, this group's\n"
+    "  -o umask=OCTAL     show every file with these permissions taken away from 0777\n"
+    "  -o allow_other     let other users in (a user needs user_allow_other in /etc/fuse.conf for it)\n"
+    "  -o nonempty        mount over a directory that is not empty\n"
+    "  -o auto_unmount    unmount should kvfs be killed\n"
+    "  -o ro, dev, suid, noexec, noatime, sync, dirsync and their opposites, as in mount(8)\n"
+    "\n"
+    "umount MOUNTPOINT (or fusermount3 -u MOUNTPOINT) ends it. See kvfs(8).\n";
+
+static int __attribute__((format(printf, 2, 3))) fail(int exit_code, const char *format, ...)
+{
+    va_list args;
+    fputs("kvfs: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return exit_code;
+}
+
+/* --- what is told from below --- */
+
+static bool kernel_knows(const struct kvfs *kvfs, uint64_t id)
+{
+    return id == FUSE_ROOT_ID || inodes_lookups(&kvfs->fs.inodes, id);
+}
+
+static void entry_changed(struct kvfs *kvfs, uint64_t dir, struct bytes name)
+{
+    if (kernel_knows(kvfs, dir))
+        notifier_entry(&kvfs->notifier, dir, name);
+}
+
+static void inode_changed(struct kvfs *kvfs, uint64_t id, bool data)
+{
+    if (kernel_knows(kvfs, id))
+        notifier_inode(&kvfs->notifier, id, data);
+}
+
+/* Somebody else changed the embedded store: `kv`, or time. While a request of the kernel is being served there is no
+ * waiting: what the kernel would let us wait for may be that request. */
+static void on_change(void *user, const struct effect *effect)
+{
+    struct kvfs *kvfs = user;
+    switch (effect->kind) {
+    case EFFECT_LINK:
+        inode_changed(kvfs, effect->id, false);
+        /* fall through */
+    case EFFECT_CREATE:
+    case EFFECT_UNLINK:
+    case EFFECT_RMDIR:
+        entry_changed(kvfs, effect->dir, effect->name);
+        break;
+    case EFFECT_RENAME:
+        entry_changed(kvfs, effect->dir, effect->name);
+        entry_changed(kvfs, effect->to_dir, effect->to_name);
+        break;
+    case EFFECT_SET:
+    case EFFECT_WRITE:
+    case EFFECT_TRUNCATE:
+        inode_changed(kvfs, effect->id, true);
+        break;
+    case EFFECT_ATTR:
+    case EFFECT_SET_XATTR:
+    case EFFECT_REMOVE_XATTR:
+    case EFFECT_EXPIRE:
+        inode_changed(kvfs, effect->id, false);
+        break;
+    case EFFECT_RELEASE:
+        break;
+    }
+    if (!kvfs->device.serving)
+        notifier_wait(&kvfs->notifier);
+}
+
+static void on_server_state(void *user, bool connected, const char *why)
+{
+    (void)user;
+    if (connected)
+        log_info("%s", why);
+    else
+        log_warning("%s; requests wait for it", why);
+}
+
+static void on_ready(struct device *device)
+{
+    struct kvfs *kvfs = device->user;
+    if (kvfs->local && notifier_start(&kvfs->notifier, device->session) < 0)
+        log_warning("no thread for notices to the kernel: the mount will not see what kv changes");
+    if (kvfs->options.foreground)
+        return;
+    background_ready(&kvfs->background);
+    log_to_syslog();
+}
+
+/* --- the end --- */
+
+static void on_store_closed(void *user)
+{
+    struct kvfs *kvfs = user;
+    device_free(&kvfs->device);
+    fs_close(&kvfs->fs);
+}
+
+/* The device first: what waits for the store has nobody to answer to any more. */
+static void on_end(struct device *device, int error)
+{
+    struct kvfs *kvfs = device->user;
+    if (error)
+        log_error("%s: the FUSE device broke: %s", device->mountpoint, error_text(error));
+    kvfs->exit_code = error ? 1 : 0;
+    device_close(device);
+    notifier_stop(&kvfs->notifier);
+    for (int i = 0; i < END_SIGNALS; i++)
+        uv_close((uv_handle_t *)&kvfs->signals[i], NULL);
+    if (kvfs->local)
+        local_close(kvfs->local, on_store_closed, kvfs);
+    else
+        client_free(kvfs->client, on_store_closed, kvfs);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    (void)number;
+    struct kvfs *kvfs = signal->data;
+    device_unmount(&kvfs->device);
+}
+
+/* --- the beginning --- */
+
+/* The default directory is the user's own business: its parents are made, and nobody else may look in. */
+static void make_directory(const char *path)
+{
+    char part[sizeof((struct address *)0)->path];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(part, 0700);
+        *slash = '/';
+    }
+    mkdir(part, 0700); /* what failed is said by whoever opens it */
+}
+
+static int open_store(struct kvfs *kvfs, struct backend **ret_backend)
+{
+    struct options *options = &kvfs->options;
+    char why[ERROR_TEXT_BYTES] = "out of memory";
+    int rc;
+    if (options->store.kind == ADDRESS_DIRECTORY) {
+        make_directory(options->store.path);
+        rc = local_open(&kvfs->loop, options->store.path, &kvfs->local, why, sizeof why);
+        if (rc < 0) {
+            fail(1, "%s", why);
+            return rc;
+        }
+        local_watch(kvfs->local, on_change, kvfs);
+        *ret_backend = local_backend(kvfs->local);
+        return 0;
+    }
+    struct client_options client_options = {
+        .name = "kvfs", .timeout_ms = options->timeout_ms, .on_state = on_server_state, .user = kvfs};
+    rc = client_new(&kvfs->loop, &options->store, &client_options, &kvfs->client);
+    if (rc < 0) {
+        fail(1, "%s: %s", options->store.text, error_text(rc));
+        return rc;
+    }
+    *ret_backend = client_backend(kvfs->client);
+    return 0;
+}
+
+static void close_store(struct kvfs *kvfs)
+{
+    if (kvfs->local)
+        local_close(kvfs->local, NULL, NULL);
+    if (kvfs->client)
+        client_free(kvfs->client, NULL, NULL);
+}
+
+static int mount_store(struct kvfs *kvfs)
+{
+    struct options *options = &kvfs->options;
+    struct backend *backend;
+    char why[1024];
+    int rc = open_store(kvfs, &backend);
+    if (rc < 0)
+        return rc;
+    rc = fs_init(&kvfs->fs, &kvfs->loop, backend, &options->view);
+    if (rc < 0)
+        goto err_store;
+    kvfs->device.on_ready = on_ready;
+    kvfs->device.on_end = on_end;
+    kvfs->device.user = kvfs;
+    rc = device_mount(&kvfs->device, &kvfs->loop, &kvfs->fs, options->mountpoint, options->store.text,
+                      options->mount_options.data ? options->mount_options.data : "", options->debug, why, sizeof why);
+    if (rc < 0) {
+        fail(1, "%s", why);
+        goto err_fs;
+    }
+    for (int i = 0; i < END_SIGNALS; i++) {
+        uv_signal_init(&kvfs->loop, &kvfs->signals[i]);
+        kvfs->signals[i].data = kvfs;
+        uv_signal_start(&kvfs->signals[i], on_signal, end_signals[i]);
+    }
+    return 0;
+
+err_fs:
+    fs_close(&kvfs->fs);
+err_store:
+    close_store(kvfs);
+    return rc;
+}
+
+static int run(struct kvfs *kvfs)
+{
+    int rc = uv_loop_init(&kvfs->loop);
+    if (rc < 0)
+        return fail(1, "no event loop: %s", error_text(rc));
+    kvfs->exit_code = mount_store(kvfs) < 0;
+    uv_run(&kvfs->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&kvfs->loop);
+    return kvfs->exit_code;
+}
+
+static int start(struct kvfs *kvfs)
+{
+    struct options *options = &kvfs->options;
+    char why[1024];
+    if (options->help)
+        return fputs(usage, stdout) < 0;
+    if (options->version)
+        return printf("kvfs %s, FUSE library %s\n", KVFS_VERSION, fuse_pkgversion()) < 0;
+    if (mountpoint_check(options->mountpoint, options->nonempty, options->mountpoint, sizeof options->mountpoint, why,
+                         sizeof why) < 0)
+        return fail(1, "%s", why);
+    if (options->fake)
+        return 0;
+    if (!options->foreground) {
+        int rc = background_begin(&kvfs->background);
+        if (rc < 0)
+            return fail(1, "cannot go to the background: %s", error_text(rc));
+    }
+    signal(SIGPIPE, SIG_IGN);
+    umask(0); /* the kernel has applied the caller's */
+    if (chdir("/") != 0)
+        return fail(1, "cannot go to /: %s", strerror(errno));
+    return run(kvfs);
+}
+
+int main(int argc, char **argv)
+{
+    struct kvfs *kvfs = calloc(1, sizeof *kvfs);
+    char why[1024];
+    if (!kvfs)
+        return fail(1, "out of memory");
+    kvfs->background.ready_fd = -1;
+    int rc = options_parse(argc, argv, &kvfs->options, why, sizeof why);
+    int exit_code = 2;
+    if (rc < 0)
+        fail(2, "%s", why);
+    else
+        exit_code = start(kvfs);
+    options_close(&kvfs->options);
+    free(kvfs);
+    return exit_code;
+}

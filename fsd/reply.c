@@ -1,0 +1,81 @@
+/* The store's replies as FUSE's. */
+#include "fsd/fs.h"
+
+#include "kvcore/base/clock.h"
+#include "kvcore/base/error.h"
+
+int fs_errno(const struct fs_call *call, int error)
+{
+    return error == -ENOENT && call->id ? ESTALE : error_to_errno(error);
+}
+
+static double timeout_of(const struct fs *fs, const struct kv_attr *attr)
+{
+    return attr_timeout(attr, fs->backend->shared, attr->expires_ns ? clock_real_ns(clock_system()) : 0);
+}
+
+int fs_entry(struct fs *fs, const struct kv_attr *attr, struct fuse_entry_param *ret_entry)
+{
+    int rc = inodes_add(&fs->inodes, attr->id, attr_is_setid(attr));
+    if (rc < 0)
+        return rc;
+    double timeout = timeout_of(fs, attr);
+    *ret_entry = (struct fuse_entry_param){
+        .ino = attr->id,
+        .attr = attr_to_stat(attr, &fs->view),
+        .attr_timeout = timeout,
+        .entry_timeout = timeout,
+    };
+    return 0;
+}
+
+void fs_forget(struct fs *fs, uint64_t id, uint64_t lookups)
+{
+    if (inodes_forget(&fs->inodes, id, lookups))
+        releases_add(&fs->releases, id);
+}
+
+void fs_reply_entry(struct fs_call *call, const struct kv_attr *attr)
+{
+    struct fuse_entry_param entry;
+    int rc = fs_entry(call->fs, attr, &entry);
+    if (rc < 0)
+        fuse_reply_err(call->req, -rc);
+    else if (fuse_reply_entry(call->req, &entry) < 0)
+        fs_forget(call->fs, attr->id, 1); /* the request was given up meanwhile */
+}
+
+void fs_reply_attr(struct fs_call *call, const struct kv_attr *attr)
+{
+    struct fs *fs = call->fs;
+    if (attr->id == FUSE_ROOT_ID)
+        fs->root = *attr;
+    if (attr_is_setid(attr))
+        inodes_mark_setid(&fs->inodes, attr->id);
+    struct stat stat = attr_to_stat(attr, &fs->view);
+    fuse_reply_attr(call->req, &stat, timeout_of(fs, attr));
+}
+
+const struct kv_request *finish_none(struct fs_call *call, const struct kv_reply *reply)
+{
+    fuse_reply_err(call->req, reply->error ? fs_errno(call, reply->error) : 0);
+    return NULL;
+}
+
+const struct kv_request *finish_entry(struct fs_call *call, const struct kv_reply *reply)
+{
+    if (reply->error)
+        fuse_reply_err(call->req, fs_errno(call, reply->error));
+    else
+        fs_reply_entry(call, &reply->attr);
+    return NULL;
+}
+
+const struct kv_request *finish_attr(struct fs_call *call, const struct kv_reply *reply)
+{
+    if (reply->error)
+        fuse_reply_err(call->req, fs_errno(call, reply->error));
+    else
+        fs_reply_attr(call, &reply->attr);
+    return NULL;
+}

@@ -1,0 +1,81 @@
+#include "kvcore/server/engine.h"
+
+#include "kvcore/base/error.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { EXPIRY_PERIOD_MS = 100, EXPIRY_SLICE = 1000 };
+
+static void on_expiry_timer(uv_timer_t *timer)
+{
+    struct engine *engine = timer->data;
+    store_expire(&engine->store, EXPIRY_SLICE);
+    if (engine->store.tree->expiry.count == 0)
+        uv_timer_stop(timer);
+}
+
+/* Something got an expiry: from now on the timer looks. */
+static void on_effect(struct store_sink *sink, const struct session *from, const struct effect *effect)
+{
+    (void)from;
+    struct engine *engine = (struct engine *)((char *)sink - offsetof(struct engine, expiry_sink));
+    if (effect->kind == EFFECT_EXPIRE && !uv_is_active((uv_handle_t *)&engine->expiry_timer))
+        uv_timer_start(&engine->expiry_timer, on_expiry_timer, EXPIRY_PERIOD_MS, EXPIRY_PERIOD_MS);
+}
+
+static uint64_t memory_of_machine(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE); }
+
+static int make_store(struct engine *engine, const struct engine_options *options)
+{
+    struct store_options store = {
+        .memory_bytes_max = options->memory_bytes_max ? options->memory_bytes_max : memory_of_machine() / 4 * 3,
+        .password = options->password,
+        .root_uid = getuid(),
+        .root_gid = getgid(),
+        .root_mode = 0755,
+        .clock = clock_system(),
+        .mode = options->mode,
+    };
+    if (getrandom(&store.hash_seed, sizeof store.hash_seed, 0) != sizeof store.hash_seed)
+        return -EIO;
+    return store_init(&engine->store, &store);
+}
+
+int engine_open(struct engine *engine, uv_loop_t *loop, const struct engine_options *options, char *why,
+                size_t why_bytes)
+{
+    *engine = (struct engine){.loop = loop, .datadir = {-1}};
+    int rc = options->dir ? datadir_open(&engine->datadir, options->dir, why, why_bytes) : 0;
+    if (rc < 0)
+        return rc;
+    rc = make_store(engine, options);
+    if (rc < 0) {
+        snprintf(why, why_bytes, "cannot make the store: %s", error_text(rc));
+        datadir_close(&engine->datadir);
+        return rc;
+    }
+    uv_timer_init(loop, &engine->expiry_timer);
+    uv_unref((uv_handle_t *)&engine->expiry_timer); /* it alone keeps no loop alive */
+    engine->expiry_timer.data = engine;
+    engine->expiry_sink.on_effect = on_effect;
+    store_add_sink(&engine->store, &engine->expiry_sink);
+    return 0;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct engine *engine = handle->data;
+    store_close(&engine->store);
+    datadir_close(&engine->datadir);
+    if (engine->on_closed)
+        engine->on_closed(engine->user);
+}
+
+void engine_close(struct engine *engine, void (*on_closed)(void *user), void *user)
+{
+    engine->on_closed = on_closed;
+    engine->user = user;
+    uv_close((uv_handle_t *)&engine->expiry_timer, on_timer_closed);
+}

@@ -1,0 +1,81 @@
+/* What the handlers of operations share: the request being executed, and how it reaches nodes and changes them.
+ * Internal to the store.
+ */
+#ifndef KV_SERVER_EXEC_H
+#define KV_SERVER_EXEC_H
+
+#include "kvcore/server/fields.h"
+#include "kvcore/server/store.h"
+
+struct exec {
+    struct store *store;
+    struct tree *tree;
+    struct session *session;
+    const struct kv_request *request;
+    struct kv_reply *reply;
+    int64_t now_ns; /* the time of this request's changes, and what expiry is held against */
+    uint64_t index; /* the version of what it changes */
+    bool changed;
+};
+
+/* A handler fills exec->reply and returns 0, or a negative code, for which it may have set a text by kv_reply_fail. */
+typedef int exec_handler(struct exec *exec);
+
+#define X(symbol, name, args, options, flags, reply) exec_handler exec_##symbol;
+KV_OP_LIST(X)
+#undef X
+
+/* --- reaching nodes (resolve.c) --- */
+
+/* Where a ref leads; the node is NULL when nothing (or only something expired) is there. Keys are checked and walked,
+ * symlinks at their end followed with `follow`. 0, -EINVAL and -ENAMETOOLONG (bad key), -ENOTDIR, -ELOOP, -EXDEV,
+ * -ESTALE (no such id). By id, dir and name stay empty. */
+int exec_place(struct exec *exec, const struct kv_ref *ref, bool follow, struct tree_place *ret_place);
+
+/* The node that must be there: -ENOENT otherwise. Follows as the operation's flag F and its option `follow` say. */
+int exec_node(struct exec *exec, const struct kv_ref *ref, struct node **ret_node);
+
+/* The same, and it must be a file: -EISDIR, -EINVAL. */
+int exec_file(struct exec *exec, const struct kv_ref *ref, struct node **ret_node);
+
+/* Makes the parent directories that the place lacks, as mkdir -p. */
+int exec_make_parents(struct exec *exec, struct tree_place *place);
+
+/* The slot of a key, or of the node that an id or a name leads to. */
+unsigned exec_slot(struct exec *exec, const struct kv_ref *ref);
+
+/* Why a place cannot be used as it stands: -ENOENT when a parent is missing, 0 otherwise. */
+int exec_need_parent(struct exec *exec, const struct tree_place *place);
+
+/* --- changing them (store.c) --- */
+
+/* A new effect with this request's time and version. */
+struct effect exec_effect(const struct exec *exec, enum effect_kind kind);
+
+/* Applies it and tells the sinks. */
+int exec_apply(struct exec *exec, struct effect *effect);
+
+/* Is there memory for so many bytes more? -ENOSPC with a text. */
+int exec_admit(struct exec *exec, uint64_t more_bytes);
+
+/* Creates a node at an empty place: owner and mode from the request's options, or as the parent's. */
+int exec_create(struct exec *exec, const struct tree_place *place, uint32_t type, uint32_t default_mode,
+                struct bytes value, uint64_t rdev, struct node **ret_node);
+
+/* --- answering --- */
+
+void exec_reply_uint(struct exec *exec, uint64_t number);
+void exec_reply_bool(struct exec *exec, bool yes);
+void exec_reply_int(struct exec *exec, int64_t number);
+void exec_reply_attr(struct exec *exec, const struct node *node);
+/* The value's bytes from offset on; -EFBIG when they are too many for one message. */
+int exec_reply_value(struct exec *exec, const struct node *node, uint64_t offset, uint64_t length);
+/* One piece of text or bytes that lives long enough. */
+int exec_reply_bytes(struct exec *exec, struct bytes bytes);
+
+void exec_fill_attr(const struct node *node, struct kv_attr *ret_attr);
+
+/* `count` entries of scratch memory, cleared; NULL: out of memory. */
+struct kv_entry *exec_entries(struct exec *exec, size_t count);
+
+#endif

@@ -1,0 +1,29 @@
+/* The embedded store: an engine in this process, offered as a backend, and to `kv` through the Unix socket in its data
+ * directory.
+ *
+ * Requests through the backend are answered at once. Other clients may come over the socket while they run; what they
+ * change is told through local_watch, so that the owner can drop what it has cached.
+ */
+#ifndef KV_SERVER_LOCAL_H
+#define KV_SERVER_LOCAL_H
+
+#include "kvcore/rpc/backend.h"
+#include "kvcore/tree/effect.h"
+
+#include <uv.h>
+
+struct local;
+
+/* Takes the data directory (created if missing). Negative with a sentence in `why`. */
+int local_open(uv_loop_t *loop, const char *dir, struct local **ret_local, char *why, size_t why_bytes);
+
+/* The store as a backend; valid until local_close. */
+struct backend *local_backend(struct local *local);
+
+/* on_change is called after each effect that did not come through the backend. */
+void local_watch(struct local *local, void (*on_change)(void *user, const struct effect *effect), void *user);
+
+/* Stops listening and frees itself; on_closed (may be NULL) fires when nothing of it is left in the loop. */
+void local_close(struct local *local, void (*on_closed)(void *user), void *user);
+
+#endif

@@ -1,0 +1,231 @@
+/* kvcored: a store node. Reads its options, makes the engine and the server, says that it is ready, and runs the loop
+ * until SIGTERM or SIGINT, which close everything in order.
+ *
+ * Exit status: 0 stopped as asked; 1 could not start; 2 usage.
+ */
+#include "kvcore/base/error.h"
+#include "kvcore/base/log.h"
+#include "kvcore/base/version.h"
+#include "kvcore/server/config.h"
+#include "kvcore/server/engine.h"
+#include "kvcore/server/server.h"
+
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+const char *argp_program_version = "kvcored " KVFS_VERSION;
+
+enum { OPTION_UNIX = 256, OPTION_PASSWORD_FILE, OPTION_MAXMEMORY, OPTION_CONNECTIONS, OPTION_LOG_LEVEL };
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "read FILE first; what the command line says wins", 0},
+    {"dir", 'd', "DIR", 0, "the data directory; one process owns it at a time", 0},
+    {"listen", 'l', "HOST:PORT", 0,
+     "listen there (may be repeated; port 0: the system chooses; default 127.0.0.1:7400)", 0},
+    {"unix", OPTION_UNIX, "PATH", 0, "listen on a Unix socket; alone, no TCP port is opened", 0},
+    {"password-file", OPTION_PASSWORD_FILE, "FILE", 0, "clients must give the password in FILE's first line", 0},
+    {"maxmemory", OPTION_MAXMEMORY, "SIZE", 0,
+     "past it writes fail with ENOSPC (512mb, 4gb; default: 3/4 of the machine's)", 0},
+    {"max-connections", OPTION_CONNECTIONS, "N", 0, "how many clients at once (default 16384)", 0},
+    {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "error, warning, info (default) or debug", 0},
+    {0},
+};
+
+/* The command line overrides the file, so the file is found and read first. */
+struct command_line {
+    struct config *config;
+    bool reading_file; /* first pass: only --config counts */
+    bool listen_given;
+};
+
+static int take_option(int key, const char *arg, struct command_line *line, char *why, size_t why_bytes)
+{
+    struct config *config = line->config;
+    switch (key) {
+    case 'd':
+        snprintf(config->dir, sizeof config->dir, "%s", arg);
+        return 0;
+    case 'l':
+        if (!line->listen_given)
+            config->listen_count = 0;
+        line->listen_given = true;
+        return config_add_listen(config, arg, why, why_bytes);
+    case OPTION_UNIX:
+        snprintf(config->unix_path, sizeof config->unix_path, "%s", arg);
+        return 0;
+    case OPTION_PASSWORD_FILE:
+        return config_read_password(config, arg, why, why_bytes);
+    case OPTION_MAXMEMORY:
+        return config_set_memory(config, arg, why, why_bytes);
+    case OPTION_CONNECTIONS:
+        return config_set_connections(config, arg, why, why_bytes);
+    case OPTION_LOG_LEVEL:
+        return config_set_log_level(config, arg, why, why_bytes);
+    default:
+        return 0;
+    }
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct command_line *line = state->input;
+    char why[ERROR_TEXT_BYTES];
+    if (key == ARGP_KEY_ARG) {
+        argp_error(state, "unexpected argument '%s'", arg);
+        return ARGP_ERR_UNKNOWN;
+    }
+    if (key > OPTION_LOG_LEVEL || (key < OPTION_UNIX && key != 'c' && key != 'd' && key != 'l'))
+        return ARGP_ERR_UNKNOWN;
+    int rc = 0;
+    if (line->reading_file && key == 'c')
+        rc = config_read(line->config, arg, why, sizeof why);
+    else if (!line->reading_file && key != 'c')
+        rc = take_option(key, arg, line, why, sizeof why);
+    if (rc < 0) {
+        fprintf(stderr, "kvcored: %s\n", why);
+        exit(key == 'c' ? 1 : 2);
+    }
+    return 0;
+}
+
+static void read_command_line(int argc, char **argv, struct config *config)
+{
+    static const struct argp argp = {options,
+                                     parse_option,
+                                     NULL,
+                                     "A kvfs store node: keeps keys in memory and serves them by MessagePack-RPC.\v"
+                                     "It stays in the foreground and stops on SIGTERM. See kvcored(8).",
+                                     NULL,
+                                     NULL,
+                                     NULL};
+    struct command_line line = {.config = config, .reading_file = true};
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, &line);
+    line.reading_file = false;
+    argp_parse(&argp, argc, argv, 0, NULL, &line);
+    if (config->listen_count == 0 && !config->unix_path[0])
+        config_add_listen(config, "127.0.0.1", (char[64]){0}, 64);
+}
+
+struct daemon {
+    uv_loop_t loop;
+    struct engine engine;
+    struct server *server;
+    uv_signal_t on_term, on_int;
+};
+
+static void on_engine_closed(void *user) { (void)user; }
+
+static void on_server_closed(void *user)
+{
+    struct daemon *daemon = user;
+    engine_close(&daemon->engine, on_engine_closed, daemon);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct daemon *daemon = signal->data;
+    log_info("stopping: %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    uv_close((uv_handle_t *)&daemon->on_term, NULL);
+    uv_close((uv_handle_t *)&daemon->on_int, NULL);
+    server_free(daemon->server, on_server_closed, daemon);
+}
+
+static int watch_signal(struct daemon *daemon, uv_signal_t *signal, int number)
+{
+    int rc = uv_signal_init(&daemon->loop, signal);
+    signal->data = daemon;
+    return rc < 0 ? rc : uv_signal_start(signal, on_signal, number);
+}
+
+/* Every connection is a file descriptor: ask for all that we may have. */
+static void raise_file_limit(uint32_t connections)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < connections + 64ull)
+        log_warning("only %llu files may be open, fewer than max-connections (%u) needs; raise `ulimit -n`",
+                    (unsigned long long)limit.rlim_cur, connections);
+}
+
+/* Listens everywhere; the addresses, as a client would name them, go to `ready`. */
+static int listen_everywhere(struct daemon *daemon, const struct config *config, struct buf *ready, char *why,
+                             size_t why_bytes)
+{
+    char socket_path[sizeof config->dir + 16];
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < config->listen_count; i++) {
+        int port;
+        const char *host = config->listen[i].host;
+        rc = server_listen_tcp(daemon->server, &config->listen[i], &port, why, why_bytes);
+        if (rc == 0)
+            rc = buf_printf(ready, strchr(host, ':') ? " kv://[%s]:%d" : " kv://%s:%d", host, port);
+    }
+    if (rc == 0 && config->unix_path[0]) {
+        rc = server_listen_unix(daemon->server, config->unix_path, why, why_bytes);
+        if (rc == 0)
+            rc = buf_printf(ready, " kv+unix://%s", config->unix_path);
+    }
+    if (rc == 0 && config->dir[0]) { /* for `kv -s DIR` */
+        snprintf(socket_path, sizeof socket_path, "%s/%s", config->dir, DATADIR_SOCKET);
+        rc = server_listen_unix(daemon->server, socket_path, why, why_bytes);
+    }
+    return rc;
+}
+
+static int start(struct daemon *daemon, const struct config *config, char *why, size_t why_bytes)
+{
+    struct engine_options engine = {.dir = config->dir[0] ? config->dir : NULL,
+                                    .memory_bytes_max = config->memory_bytes_max,
+                                    .password = config->password,
+                                    .mode = "server"};
+    struct server_options server = {config->connections_max, INPUT_TOTAL_BYTES_DEFAULT};
+    struct buf ready = {0};
+    int rc = engine_open(&daemon->engine, &daemon->loop, &engine, why, why_bytes);
+    if (rc == 0)
+        rc = server_new(&daemon->loop, &daemon->engine.store, &server, &daemon->server);
+    if (rc == 0)
+        rc = listen_everywhere(daemon, config, &ready, why, why_bytes);
+    if (rc == 0)
+        rc = watch_signal(daemon, &daemon->on_term, SIGTERM);
+    if (rc == 0)
+        rc = watch_signal(daemon, &daemon->on_int, SIGINT);
+    if (rc == 0) {
+        printf("kvcored %s ready:%.*s\n", KVFS_VERSION, (int)ready.len, ready.data);
+        fflush(stdout);
+    }
+    buf_close(&ready);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    static struct daemon daemon;
+    static struct config config;
+    char why[ERROR_TEXT_BYTES + 256] = "";
+    config_init(&config);
+    read_command_line(argc, argv, &config);
+    log_open("kvcored", config.log_level);
+    int rc = config_check(&config, why, sizeof why);
+    if (rc == 0) {
+        raise_file_limit(config.connections_max);
+        signal(SIGPIPE, SIG_IGN);
+        uv_loop_init(&daemon.loop);
+        rc = start(&daemon, &config, why, sizeof why);
+    }
+    if (rc < 0) {
+        fprintf(stderr, "kvcored: %s\n", why[0] ? why : error_text(rc));
+        return 1;
+    }
+    uv_run(&daemon.loop, UV_RUN_DEFAULT);
+    rc = uv_loop_close(&daemon.loop);
+    log_info(rc == 0 ? "stopped" : "stopped with work left over; please report this");
+    return 0;
+}

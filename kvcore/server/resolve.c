@@ -1,0 +1,174 @@
+#include "kvcore/base/check.h"
+#include "kvcore/base/error.h"
+#include "kvcore/server/exec.h"
+#include "kvcore/tree/key.h"
+
+/* Bytes that a new name costs beside its value, for admission: node, dentry, ext, indexes. */
+enum { NODE_COST_BYTES = 512 };
+
+static int bad_name(struct exec *exec, const char *what, struct bytes name, int rc, const char *why)
+{
+    int shown = name.len < 64 ? (int)name.len : 64;
+    return kv_reply_fail(exec->reply, rc, "%s: the %s '%.*s%s' %s", kv_op_info(exec->request->op)->name, what, shown,
+                         name.data ? name.data : "", name.len > 64 ? "..." : "", why);
+}
+
+/* Something whose time has come is not there any more. */
+static struct node *unless_expired(const struct exec *exec, struct node *node)
+{
+    return node && node->flags & NODE_EXPIRES && node_expires_ns(node) <= exec->now_ns ? NULL : node;
+}
+
+static int find_id(struct exec *exec, uint64_t id, struct node **ret_node)
+{
+    struct node *node = tree_find(exec->tree, id);
+    if (!node)
+        return -ESTALE;
+    *ret_node = node;
+    return 0;
+}
+
+static int place_in_dir(struct exec *exec, const struct kv_ref *ref, struct tree_place *ret_place)
+{
+    const char *why;
+    struct node *dir;
+    int rc = name_check(ref->name, &why);
+    if (rc < 0)
+        return bad_name(exec, "name", ref->name, rc, why);
+    rc = find_id(exec, ref->id, &dir);
+    if (rc < 0)
+        return rc;
+    if (!node_is_dir(dir))
+        return -ENOTDIR;
+    ret_place->dir = dir;
+    ret_place->name = ref->name;
+    ret_place->rest = (struct bytes){0};
+    ret_place->node = unless_expired(exec, tree_lookup(dir, ref->name));
+    return 0;
+}
+
+static int place_of_key(struct exec *exec, struct bytes key, bool follow, struct tree_place *ret_place)
+{
+    const char *why;
+    int rc = key.len ? key_check(key, &why) : 0;
+    if (rc < 0)
+        return bad_name(exec, "key", key, rc, why);
+    rc = tree_walk(exec->tree, key, follow, ret_place);
+    if (rc == -EXDEV)
+        return bad_name(exec, "key", key, rc, "leads through a symlink that points out of the store");
+    if (rc < 0)
+        return rc;
+    ret_place->node = unless_expired(exec, ret_place->node);
+    return 0;
+}
+
+int exec_place(struct exec *exec, const struct kv_ref *ref, bool follow, struct tree_place *ret_place)
+{
+    switch (ref->kind) {
+    case KV_REF_KEY:
+        return place_of_key(exec, ref->name, follow, ret_place);
+    case KV_REF_NAME:
+        return place_in_dir(exec, ref, ret_place);
+    case KV_REF_ID:
+        break;
+    }
+    ret_place->dir = NULL;
+    ret_place->name = ret_place->rest = (struct bytes){0};
+    return find_id(exec, ref->id, &ret_place->node);
+}
+
+int exec_node(struct exec *exec, const struct kv_ref *ref, struct node **ret_node)
+{
+    if (ref->kind == KV_REF_ID)
+        return find_id(exec, ref->id, ret_node);
+    struct tree_place place;
+    bool follow = kv_op_info(exec->request->op)->flags & KV_OP_F || exec->request->options & KV_OPT_FOLLOW;
+    int rc = exec_place(exec, ref, follow, &place);
+    if (rc < 0)
+        return rc;
+    if (!place.node)
+        return -ENOENT;
+    *ret_node = place.node;
+    return 0;
+}
+
+int exec_file(struct exec *exec, const struct kv_ref *ref, struct node **ret_node)
+{
+    int rc = exec_node(exec, ref, ret_node);
+    if (rc < 0)
+        return rc;
+    if (node_is_dir(*ret_node))
+        return -EISDIR;
+    return node_is_file(*ret_node) ? 0 : -EINVAL;
+}
+
+unsigned exec_slot(struct exec *exec, const struct kv_ref *ref)
+{
+    struct node *node;
+    if (ref->kind == KV_REF_KEY)
+        return key_slot(ref->name);
+    if (ref->kind == KV_REF_NAME && ref->id == ROOT_ID)
+        return key_slot(ref->name);
+    node = tree_find(exec->tree, ref->id);
+    return node ? tree_slot_of(exec->tree, node) : id_slot(ref->id);
+}
+
+int exec_need_parent(struct exec *exec, const struct tree_place *place)
+{
+    (void)exec;
+    return place->rest.len ? -ENOENT : 0;
+}
+
+int exec_make_parents(struct exec *exec, struct tree_place *place)
+{
+    while (place->rest.len) {
+        CHECK(!place->node);
+        struct node *dir;
+        struct effect effect = exec_effect(exec, EFFECT_CREATE);
+        effect.dir = place->dir->id;
+        effect.name = place->name;
+        effect.id = tree_next_id(exec->tree, place->dir, place->name);
+        effect.mode = S_IFDIR | 0755;
+        effect.uid = place->dir->uid;
+        effect.gid = place->dir->gid;
+        int rc = exec_admit(exec, NODE_COST_BYTES);
+        if (rc == 0)
+            rc = exec_apply(exec, &effect);
+        if (rc < 0)
+            return rc;
+        dir = effect.ret_node;
+        place->dir = dir;
+        key_next(&place->rest, &place->name);
+    }
+    return 0;
+}
+
+int exec_create(struct exec *exec, const struct tree_place *place, uint32_t type, uint32_t default_mode,
+                struct bytes value, uint64_t rdev, struct node **ret_node)
+{
+    const struct kv_request *request = exec->request;
+    struct node *dir = place->dir;
+    if (!dir) /* named by id, or the root: it is there already */
+        return -EEXIST;
+    int rc = exec_admit(exec, NODE_COST_BYTES + value.len);
+    if (rc < 0)
+        return rc;
+    struct effect effect = exec_effect(exec, EFFECT_CREATE);
+    effect.dir = dir->id;
+    effect.name = place->name;
+    effect.id = tree_next_id(exec->tree, dir, place->name);
+    effect.mode = type | ((request->options & KV_OPT_MODE ? request->mode : default_mode) & 07777);
+    effect.uid = request->options & KV_OPT_UID ? request->uid : dir->uid;
+    effect.gid = request->options & KV_OPT_GID ? request->gid : dir->gid;
+    if (dir->mode & S_ISGID) { /* inode(7): what is made below belongs to the directory's group */
+        effect.gid = dir->gid;
+        effect.mode |= type == S_IFDIR ? S_ISGID : 0;
+    }
+    effect.value = value;
+    effect.rdev = rdev;
+    rc = exec_apply(exec, &effect);
+    if (rc < 0)
+        return rc;
+    *ret_node = effect.ret_node;
+    return 0;
+}

@@ -1,0 +1,355 @@
+#include "kvcore/server/server.h"
+
+#include "kvcore/base/check.h"
+#include "kvcore/base/error.h"
+#include "kvcore/base/log.h"
+#include "kvcore/server/fields.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { LISTEN_BACKLOG = 1024 };
+
+/* One socket that is listened on. */
+struct listener {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    };
+    struct server *server;
+    struct listener *next;
+    bool unix_socket;
+};
+
+/* One connection and its session. */
+struct peer {
+    struct conn conn;
+    struct session session;
+    struct server *server;
+    struct peer *next, *previous;
+};
+
+struct server {
+    uv_loop_t *loop;
+    struct store *store;
+    struct server_options options;
+    struct conn_hub hub;
+    struct listener *listeners;
+    struct peer *peers;
+    uint32_t peer_count;
+    uint64_t accepted, refused;
+    struct store_info_source info;
+    struct kv_reply reply; /* scratch: replies are encoded as soon as they are made */
+    uint32_t open_handles; /* listeners and peers not closed yet */
+    bool closing;
+    void (*on_closed)(void *user);
+    void *user;
+};
+
+static void add_info(struct store_info_source *source, struct kv_fields *fields)
+{
+    const struct server *server = (struct server *)((char *)source - offsetof(struct server, info));
+    fields_number(fields, "clients.connections", server->peer_count);
+    fields_number(fields, "clients.connections_max", server->options.connections_max);
+    fields_number(fields, "clients.accepted", server->accepted);
+    fields_number(fields, "clients.refused", server->refused);
+    fields_number(fields, "net.bytes_in", server->hub.bytes_in);
+    fields_number(fields, "net.bytes_out", server->hub.bytes_out);
+    fields_number(fields, "net.reads", server->hub.reads);
+    fields_number(fields, "net.writes", server->hub.writes);
+    fields_number(fields, "net.input_bytes", server->hub.input_bytes);
+}
+
+int server_new(uv_loop_t *loop, struct store *store, const struct server_options *options, struct server **ret_server)
+{
+    struct server *server = calloc(1, sizeof *server);
+    if (!server)
+        return -ENOMEM;
+    int rc = conn_hub_init(&server->hub, loop);
+    if (rc < 0) {
+        free(server);
+        return rc;
+    }
+    server->loop = loop;
+    server->store = store;
+    server->options = *options;
+    server->hub.input_bytes_max = options->input_bytes_max;
+    server->info.add = add_info;
+    store_add_info_source(store, &server->info);
+    *ret_server = server;
+    return 0;
+}
+
+/* --- closing --- */
+
+static void finish_if_closed(struct server *server)
+{
+    if (!server->closing || server->open_handles)
+        return;
+    void (*on_closed)(void *user) = server->on_closed;
+    void *user = server->user;
+    store_remove_info_source(server->store, &server->info);
+    conn_hub_close(&server->hub);
+    free(server);
+    if (on_closed)
+        on_closed(user);
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    struct listener *listener = handle->data;
+    struct server *server = listener->server;
+    free(listener);
+    server->open_handles--;
+    finish_if_closed(server);
+}
+
+void server_free(struct server *server, void (*on_closed)(void *user), void *user)
+{
+    server->closing = true;
+    server->on_closed = on_closed;
+    server->user = user;
+    for (struct listener *listener = server->listeners, *next; listener; listener = next) {
+        next = listener->next;
+        uv_close(&listener->handle, on_listener_closed);
+    }
+    server->listeners = NULL;
+    for (struct peer *peer = server->peers; peer; peer = peer->next)
+        conn_close(&peer->conn, 0);
+    finish_if_closed(server);
+}
+
+/* --- messages --- */
+
+static void answer(struct conn *conn, uint32_t id, struct kv_reply *reply)
+{
+    int rc = encode_reply(&conn->out, id, reply);
+    if (rc == -E2BIG) {
+        kv_reply_fail(reply, -E2BIG, "the answer is longer than a message may be (%u bytes); ask for less at a time",
+                      MESSAGE_BYTES_MAX);
+        rc = encode_reply(&conn->out, id, reply);
+    }
+    if (rc < 0)
+        conn_close(conn, rc);
+}
+
+static void on_message(struct conn *conn, const struct message *message)
+{
+    struct peer *peer = conn->owner;
+    struct server *server = peer->server;
+    if (message->type == MESSAGE_RESPONSE) {
+        conn_close(conn, -EPROTO);
+        return;
+    }
+    if (message->error)
+        kv_reply_fail(&server->reply, message->error, "%s", message->text);
+    else
+        store_execute(server->store, &peer->session, &message->request, &server->reply);
+    if (message->type == MESSAGE_REQUEST)
+        answer(conn, message->id, &server->reply);
+}
+
+static void on_peer_closed(struct conn *conn, int error)
+{
+    struct peer *peer = conn->owner;
+    struct server *server = peer->server;
+    if (error && error != -ECONNRESET && error != -EPIPE)
+        log_warning("connection of session %llu%s%s closed: %s (%s)", (unsigned long long)peer->session.id,
+                    peer->session.client[0] ? " " : "", peer->session.client, error_text(error), error_name(error));
+    store_session_end(server->store, &peer->session);
+    if (peer->previous)
+        peer->previous->next = peer->next;
+    else
+        server->peers = peer->next;
+    if (peer->next)
+        peer->next->previous = peer->previous;
+    free(peer);
+    server->peer_count--;
+    server->open_handles--;
+    finish_if_closed(server);
+}
+
+static const struct conn_handler peer_handler = {.on_message = on_message, .on_close = on_peer_closed};
+
+static struct peer *peer_new(struct server *server, bool unix_socket)
+{
+    struct peer *peer = calloc(1, sizeof *peer);
+    if (!peer)
+        return NULL;
+    if (conn_init(&peer->conn, &server->hub, unix_socket, &peer_handler, peer) < 0) {
+        free(peer);
+        return NULL;
+    }
+    peer->server = server;
+    store_session_begin(server->store, &peer->session);
+    peer->next = server->peers;
+    if (peer->next)
+        peer->next->previous = peer;
+    server->peers = peer;
+    server->peer_count++;
+    server->open_handles++;
+    return peer;
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct listener *listener = stream->data;
+    struct server *server = listener->server;
+    if (status < 0) {
+        log_warning("cannot accept a connection: %s", uv_strerror(status));
+        return;
+    }
+    struct peer *peer = peer_new(server, listener->unix_socket);
+    if (!peer) {
+        log_error("cannot accept a connection: out of memory");
+        return;
+    }
+    int rc = uv_accept(stream, &peer->conn.stream);
+    if (rc == 0 && server->peer_count > server->options.connections_max) {
+        server->refused++;
+        rc = KV_BUSY;
+    }
+    if (rc == 0) {
+        server->accepted++;
+        rc = conn_start(&peer->conn);
+    }
+    if (rc < 0)
+        conn_close(&peer->conn, rc);
+}
+
+/* --- listening --- */
+
+static struct listener *listener_new(struct server *server, bool unix_socket)
+{
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (!listener)
+        return NULL;
+    int rc = unix_socket ? uv_pipe_init(server->loop, &listener->pipe, 0) : uv_tcp_init(server->loop, &listener->tcp);
+    if (rc < 0) {
+        free(listener);
+        return NULL;
+    }
+    listener->handle.data = listener;
+    listener->server = server;
+    listener->unix_socket = unix_socket;
+    server->open_handles++;
+    return listener;
+}
+
+static int listener_start(struct server *server, struct listener *listener, int rc)
+{
+    if (rc == 0)
+        rc = uv_listen(&listener->stream, LISTEN_BACKLOG, on_connection);
+    if (rc < 0) {
+        uv_close(&listener->handle, on_listener_closed);
+        return rc;
+    }
+    listener->next = server->listeners;
+    server->listeners = listener;
+    return 0;
+}
+
+static int resolve(const struct address *address, struct sockaddr_storage *ret_socket, char *why, size_t why_bytes)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
+    char port[16];
+    snprintf(port, sizeof port, "%d", address->port);
+    int rc = getaddrinfo(address->host, port, &hints, &found);
+    if (rc != 0) {
+        snprintf(why, why_bytes, "cannot listen on '%s': %s", address->host, gai_strerror(rc));
+        return -EINVAL;
+    }
+    memcpy(ret_socket, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+    return 0;
+}
+
+static int port_of(const uv_tcp_t *tcp)
+{
+    struct sockaddr_storage bound;
+    int len = sizeof bound;
+    if (uv_tcp_getsockname(tcp, (struct sockaddr *)&bound, &len) < 0)
+        return 0;
+    return ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                             : ((struct sockaddr_in *)&bound)->sin_port);
+}
+
+int server_listen_tcp(struct server *server, const struct address *address, int *ret_port, char *why, size_t why_bytes)
+{
+    struct sockaddr_storage socket_address;
+    int rc = resolve(address, &socket_address, why, why_bytes);
+    if (rc < 0)
+        return rc;
+    struct listener *listener = listener_new(server, false);
+    if (!listener)
+        return -ENOMEM;
+    rc = listener_start(server, listener, uv_tcp_bind(&listener->tcp, (struct sockaddr *)&socket_address, 0));
+    if (rc < 0) {
+        snprintf(why, why_bytes, "cannot listen on %s:%d: %s%s", address->host, address->port, uv_strerror(rc),
+                 rc == UV_EADDRINUSE ? "; another node may be running there: stop it, or choose another port" : "");
+        return rc;
+    }
+    if (ret_port)
+        *ret_port = port_of(&listener->tcp);
+    return 0;
+}
+
+/* Does anybody answer on this Unix socket? */
+static bool socket_is_alive(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true;
+    bool alive = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno != ECONNREFUSED;
+    close(fd);
+    return alive;
+}
+
+/* Makes way for a socket: a dead one is removed, anything else stays. */
+static int clear_path(const char *path, char *why, size_t why_bytes)
+{
+    struct stat stat;
+    if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
+        snprintf(why, why_bytes, "cannot listen on '%s': the path of a Unix socket has at most %zu bytes", path,
+                 sizeof((struct sockaddr_un *)0)->sun_path - 1);
+        return -ENAMETOOLONG;
+    }
+    if (lstat(path, &stat) < 0)
+        return 0;
+    if (!S_ISSOCK(stat.st_mode)) {
+        snprintf(why, why_bytes, "cannot listen on '%s': something that is not a socket is there", path);
+        return -EEXIST;
+    }
+    if (socket_is_alive(path)) {
+        snprintf(why, why_bytes, "cannot listen on '%s': another process listens there", path);
+        return -EADDRINUSE;
+    }
+    unlink(path);
+    return 0;
+}
+
+int server_listen_unix(struct server *server, const char *path, char *why, size_t why_bytes)
+{
+    int rc = clear_path(path, why, why_bytes);
+    if (rc < 0)
+        return rc;
+    struct listener *listener = listener_new(server, true);
+    if (!listener)
+        return -ENOMEM;
+    mode_t mask = umask(0177); /* only this user may connect: there may be no password */
+    rc = uv_pipe_bind(&listener->pipe, path);
+    umask(mask);
+    rc = listener_start(server, listener, rc);
+    if (rc < 0)
+        snprintf(why, why_bytes, "cannot listen on '%s': %s", path, uv_strerror(rc));
+    return rc;
+}

@@ -1,0 +1,203 @@
+#include "kvcore/server/store.h"
+
+#include "kvcore/base/check.h"
+#include "kvcore/base/error.h"
+#include "kvcore/server/exec.h"
+
+#include <stdlib.h>
+
+enum { EXPIRE_PER_REQUEST = 16 };
+
+int store_init(struct store *store, const struct store_options *options)
+{
+    *store = (struct store){.options = *options};
+    store->started_ms = clock_mono_ms(options->clock);
+    store->last_time_ns = clock_real_ns(options->clock);
+    store->tree =
+        tree_new(options->hash_seed, options->root_uid, options->root_gid, options->root_mode, store->last_time_ns);
+    return store->tree ? 0 : -ENOMEM;
+}
+
+void store_close(struct store *store)
+{
+    tree_free(store->tree);
+    for (size_t i = 0; i < sizeof store->scratch / sizeof store->scratch[0]; i++)
+        buf_close(&store->scratch[i]);
+    *store = (struct store){0};
+}
+
+void store_session_begin(struct store *store, struct session *session)
+{
+    *session = (struct session){.id = ++store->next_session};
+    session->authenticated = !store->options.password || !store->options.password[0];
+    store->sessions++;
+}
+
+void store_add_sink(struct store *store, struct store_sink *sink)
+{
+    sink->next = store->sinks;
+    store->sinks = sink;
+}
+
+void store_add_info_source(struct store *store, struct store_info_source *source)
+{
+    source->next = store->info_sources;
+    store->info_sources = source;
+}
+
+void store_remove_info_source(struct store *store, struct store_info_source *source)
+{
+    struct store_info_source **at = &store->info_sources;
+    while (*at && *at != source)
+        at = &(*at)->next;
+    if (*at)
+        *at = source->next;
+}
+
+/* --- executing --- */
+
+static exec_handler *const handlers[KV_OP_COUNT] = {
+#define X(symbol, name, args, options, flags, reply) [KV_OP_##symbol] = exec_##symbol,
+    KV_OP_LIST(X)
+#undef X
+};
+
+/* Starts a request of its own for the store's or a client's doing. */
+static struct exec exec_begin(struct store *store, struct session *session, const struct kv_request *request,
+                              struct kv_reply *reply)
+{
+    struct exec exec = {.store = store, .tree = store->tree, .session = session, .request = request, .reply = reply};
+    exec.index = store->index + 1;
+    return exec;
+}
+
+/* The time of a change: the clock's, but later than the change before, whatever the clock does. */
+static void exec_stamp(struct exec *exec)
+{
+    int64_t now = clock_real_ns(exec->store->options.clock);
+    exec->now_ns = now > exec->store->last_time_ns ? now : exec->store->last_time_ns + 1;
+}
+
+static void exec_end(struct exec *exec)
+{
+    if (!exec->changed)
+        return;
+    exec->store->index = exec->index;
+    exec->store->last_time_ns = exec->now_ns;
+}
+
+/* Removes a node whose time has come: every name it has. */
+static int remove_expired(struct exec *exec, struct node *node)
+{
+    CHECK(!node_is_dir(node));
+    for (uint32_t names = node_nlink(node); names > 0; names--) {
+        struct dentry *dentry = node->flags & NODE_LINKED ? &node_ext(node)->links->dentry : &node->dentry;
+        struct effect effect = exec_effect(exec, EFFECT_UNLINK);
+        effect.dir = dentry->dir->id;
+        effect.name = dentry_name(dentry);
+        int rc = exec_apply(exec, &effect);
+        if (rc < 0)
+            return rc;
+        node = effect.ret_node;
+    }
+    exec->store->expired++;
+    return 0;
+}
+
+size_t store_expire(struct store *store, size_t max)
+{
+    if (store->tree->expiry.count == 0)
+        return 0;
+    struct exec exec = exec_begin(store, NULL, NULL, NULL);
+    exec_stamp(&exec);
+    size_t removed = 0;
+    uint64_t id;
+    while (removed < max && (id = expiry_due(store->tree, exec.now_ns))) {
+        struct node *node = tree_find(store->tree, id);
+        CHECK(node);
+        if (node_nlink(node) == 0) { /* open somewhere, without a name: it goes when it is let go */
+            struct effect never = exec_effect(&exec, EFFECT_EXPIRE);
+            never.id = id;
+            never.expires_ns = INT64_MAX;
+            if (exec_apply(&exec, &never) < 0)
+                break;
+        } else if (remove_expired(&exec, node) < 0) {
+            break;
+        }
+        removed++;
+    }
+    exec_end(&exec);
+    return removed;
+}
+
+void store_execute(struct store *store, struct session *session, const struct kv_request *request,
+                   struct kv_reply *reply)
+{
+    const struct kv_op_info *info = kv_op_info(request->op);
+    reply->error = 0;
+    reply->text[0] = '\0';
+    reply->kind = KV_REPLY_NIL;
+    reply->count = 0;
+    store->requests++;
+    store->op_counts[request->op]++;
+    if (!session->authenticated && !(info->flags & KV_OP_A)) {
+        kv_reply_fail(reply, KV_NOAUTH, "%s: this node has a password: send it by hello first", info->name);
+        return;
+    }
+    if (store->tree->expiry.count)
+        store_expire(store, EXPIRE_PER_REQUEST);
+    struct exec exec = exec_begin(store, session, request, reply);
+    if (info->flags & KV_OP_W || store->tree->expiry.count)
+        exec_stamp(&exec);
+    int rc = handlers[request->op](&exec);
+    exec_end(&exec);
+    if (rc < 0 && reply->error == 0)
+        kv_reply_fail(reply, rc, "%s: %s", info->name, error_text(rc));
+}
+
+void store_session_end(struct store *store, struct session *session)
+{
+    struct exec exec = exec_begin(store, session, NULL, NULL);
+    exec_stamp(&exec);
+    uint64_t id;
+    void *times;
+    for (uint64_t from = 0; (times = radix_next(&session->held, from, &id)); from = id + 1) {
+        struct effect release = exec_effect(&exec, EFFECT_RELEASE);
+        release.id = id;
+        for (uintptr_t left = (uintptr_t)times; left > 0; left--)
+            exec_apply(&exec, &release);
+    }
+    exec_end(&exec);
+    radix_close(&session->held, &store->tree->mem);
+    CHECK(store->sessions > 0);
+    store->sessions--;
+}
+
+struct effect exec_effect(const struct exec *exec, enum effect_kind kind)
+{
+    return (struct effect){.kind = kind, .version = exec->index, .time_ns = exec->now_ns};
+}
+
+int exec_apply(struct exec *exec, struct effect *effect)
+{
+    int rc = tree_apply(exec->tree, effect);
+    if (rc < 0)
+        return rc;
+    exec->changed = true;
+    for (struct store_sink *sink = exec->store->sinks; sink; sink = sink->next)
+        sink->on_effect(sink, exec->session, effect);
+    return 0;
+}
+
+int exec_admit(struct exec *exec, uint64_t more_bytes)
+{
+    uint64_t used = exec->tree->mem.used, max = exec->store->options.memory_bytes_max;
+    if (more_bytes <= max && used <= max - more_bytes)
+        return 0;
+    return kv_reply_fail(
+        exec->reply, -ENOSPC,
+        "%s: the store is full: it takes %llu of %llu bytes (maxmemory), and this needs up to %llu more; "
+        "delete keys or raise maxmemory",
+        kv_op_info(exec->request->op)->name, (unsigned long long)used, (unsigned long long)max,
+        (unsigned long long)more_bytes);
+}

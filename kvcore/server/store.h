@@ -1,0 +1,88 @@
+/* The store: executes requests on a tree. No network, no files, no clock of its own.
+ *
+ *   request ──> resolve the names ──> decide: effects ──> tree_apply ──> sinks (log, replicas, watches to come)
+ *                                                     └──> reply
+ *
+ * store_execute runs one request to its end; there is one thread. Every write request gets the next index, which
+ * becomes the version of the nodes it changes, and a time later than the one before, so that two changes never bear one
+ * mtime. What the effects of one request do, they do together: nothing else runs between them.
+ *
+ * Replies borrow: from the tree, and from scratch memory that the next request reuses.
+ */
+#ifndef KV_SERVER_STORE_H
+#define KV_SERVER_STORE_H
+
+#include "kvcore/base/buf.h"
+#include "kvcore/base/clock.h"
+#include "kvcore/rpc/request.h"
+#include "kvcore/tree/tree.h"
+
+struct kv_fields;
+
+/* Who asks. One per connection or mount. */
+struct session {
+    uint64_t id;
+    bool authenticated;
+    char client[64];   /* as it named itself */
+    struct radix held; /* ids it keeps alive without a name -> how often (as a pointer) */
+};
+
+/* Told of every effect, in order, after the tree has changed. */
+struct store_sink {
+    void (*on_effect)(struct store_sink *sink, const struct session *from, const struct effect *effect);
+    struct store_sink *next;
+};
+
+/* Adds fields to `info`. */
+struct store_info_source {
+    void (*add)(struct store_info_source *source, struct kv_fields *fields);
+    struct store_info_source *next;
+};
+
+struct store_options {
+    uint64_t memory_bytes_max; /* past it growth is ENOSPC */
+    const char *password;      /* NULL or "": none; borrowed */
+    uint64_t hash_seed;
+    uint32_t root_uid, root_gid, root_mode;
+    struct clock *clock;
+    const char *mode; /* "server" or "embedded", for info */
+};
+
+struct store {
+    struct store_options options;
+    struct tree *tree;
+    struct store_sink *sinks;
+    struct store_info_source *info_sources;
+    uint64_t index;       /* of the last write request that changed something */
+    int64_t last_time_ns; /* of the last change */
+    int64_t started_ms;
+    uint64_t next_session;
+    uint64_t sessions; /* now */
+    uint64_t requests; /* so far */
+    uint64_t expired;  /* nodes removed because their time had come */
+    uint64_t op_counts[KV_OP_COUNT];
+    struct buf scratch[3]; /* pieces or entries; text; fields */
+};
+
+/* -ENOMEM. */
+int store_init(struct store *store, const struct store_options *options);
+void store_close(struct store *store);
+
+/* Session ids are unique within a run of the store. */
+void store_session_begin(struct store *store, struct session *session);
+/* Releases all it held. */
+void store_session_end(struct store *store, struct session *session);
+
+/* Runs one request and fills the reply, which need not be cleared before. The reply is borrowed until the next call. */
+void store_execute(struct store *store, struct session *session, const struct kv_request *request,
+                   struct kv_reply *reply);
+
+/* Removes up to `max` nodes whose time has come. Returns how many. The owner calls it now and then; each request does
+ * for what it touches. */
+size_t store_expire(struct store *store, size_t max);
+
+void store_add_sink(struct store *store, struct store_sink *sink);
+void store_add_info_source(struct store *store, struct store_info_source *source);
+void store_remove_info_source(struct store *store, struct store_info_source *source);
+
+#endif

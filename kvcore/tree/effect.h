@@ -1,0 +1,77 @@
+/* Effects: the only ways in which a tree changes.
+ *
+ * An effect is deterministic. Whoever makes one has already chosen the ids, the time and the version, so that applying
+ * the same effects to equal trees gives equal trees: on the primary, on a replica, and on replay of the log. The rules
+ * of POSIX that depend on the tree alone (ENOTEMPTY, EEXIST, EISDIR, ...) are checked where an effect is applied, once.
+ *
+ * What can be judged without the tree is the maker's to check: names (name_check), a new id (tree_next_id), a symlink's
+ * target (1 to SYMLINK_BYTES_MAX bytes), the bounds of an xattr.
+ *
+ * An effect that fails has changed nothing, and ret_node is NULL.
+ */
+#ifndef KV_TREE_EFFECT_H
+#define KV_TREE_EFFECT_H
+
+#include "kvcore/base/bytes.h"
+
+struct node;
+
+enum effect_kind {
+    EFFECT_CREATE = 1,   /* dir, name, id, mode, uid, gid, rdev, value: a node of any type; a file's first bytes or a
+                            symlink's target in value */
+    EFFECT_LINK,         /* id, dir, name: one more name */
+    EFFECT_UNLINK,       /* dir, name: not a directory */
+    EFFECT_RMDIR,        /* dir, name: an empty directory */
+    EFFECT_RENAME,       /* dir, name, to_dir, to_name; flags */
+    EFFECT_SET,          /* id, value: the whole value */
+    EFFECT_WRITE,        /* id, offset, value */
+    EFFECT_TRUNCATE,     /* id, offset: the new size */
+    EFFECT_ATTR,         /* id, mask, mode, uid, gid, atime_ns, mtime_ns */
+    EFFECT_SET_XATTR,    /* id, name, value */
+    EFFECT_REMOVE_XATTR, /* id, name */
+    EFFECT_EXPIRE,       /* id, expires_ns; INT64_MAX: never. Not a directory, and not a node without a name */
+    EFFECT_RELEASE,      /* id: one hold less */
+};
+
+enum effect_flag {
+    EFFECT_NOREPLACE = 1, /* RENAME: the target must not exist */
+    EFFECT_EXCHANGE = 2,  /* RENAME: both exist and change places */
+    EFFECT_HOLD = 4, /* UNLINK, RMDIR, RENAME: a node that loses its last name is held, not freed; its expiry ends */
+};
+
+enum effect_mask {
+    EFFECT_MODE = 1, /* the permission bits; the type stays */
+    EFFECT_UID = 2,
+    EFFECT_GID = 4,
+    EFFECT_ATIME = 8,
+    EFFECT_MTIME = 16,
+};
+
+struct effect {
+    enum effect_kind kind;
+    uint32_t flags;
+    uint64_t version; /* what the changed nodes' version becomes */
+    int64_t time_ns;  /* what their times become */
+    uint64_t id;
+    uint64_t dir;
+    uint64_t to_dir;
+    struct bytes name;
+    struct bytes to_name;
+    struct bytes value;
+    uint64_t offset;
+    uint64_t rdev;
+    uint32_t mask;
+    uint32_t mode;
+    uint32_t uid;
+    uint32_t gid;
+    int64_t atime_ns;
+    int64_t mtime_ns;
+    int64_t expires_ns;
+
+    /* Results, not part of the effect: the node created, linked, renamed or changed, or what an unlink left of it (its
+     * address now; NULL: gone); the id of a node that lost its last name and is held, or 0. */
+    struct node *ret_node;
+    uint64_t ret_held;
+};
+
+#endif

@@ -1,0 +1,57 @@
+/* A value too long to lie in its node: a sparse run of bytes.
+ *
+ *   up to CHUNK_BYTES  one block, as long as the value (rounded up by the allocator)
+ *   above              chunks of CHUNK_BYTES in a radix map by number; a chunk that is not there is a hole
+ *
+ * Blocks and chunks are counted references, so that a copy or a snapshot shares them: whoever changes one
+ * that is shared copies it first. Bytes between the old and the new end of a grown value read as zeros; bytes
+ * cut off by a truncate never come back. A failed change leaves the value as it was.
+ */
+#ifndef KV_TREE_ROPE_H
+#define KV_TREE_ROPE_H
+
+#include "kvcore/base/bytes.h"
+#include "kvcore/base/mem.h"
+#include "kvcore/tree/radix.h"
+
+struct chunk;
+
+struct rope {
+    uint64_t size; /* logical length, holes included */
+    bool chunked;
+    union {
+        struct chunk *block; /* !chunked; NULL: all hole */
+        struct radix chunks; /* chunked: number -> struct chunk * */
+    };
+};
+
+/* A zeroed struct is an empty rope. */
+void rope_close(struct rope *rope, struct mem *mem);
+
+/* Writes `data` at `offset`, growing the value; `offset + data.len` <= VALUE_BYTES_MAX is the caller's to check.
+ * -ENOMEM (unchanged). */
+int rope_write(struct rope *rope, struct mem *mem, uint64_t offset, struct bytes data);
+
+/* Cuts or extends (with a hole) to `size` <= VALUE_BYTES_MAX. -ENOMEM (unchanged). */
+int rope_truncate(struct rope *rope, struct mem *mem, uint64_t size);
+
+/* Makes [offset, offset + length) a hole; the size stays. Frees whole chunks, zeroes the rest. -ENOMEM (unchanged). */
+int rope_punch(struct rope *rope, struct mem *mem, uint64_t offset, uint64_t length);
+
+/* The bytes of [offset, offset + length), cut at the end of the value, as at most `max` borrowed pieces in
+ * order, valid until the rope changes; holes point to a shared run of zeros. Returns the count of pieces;
+ * *ret_bytes is their sum, less than asked when `max` was too small. */
+size_t rope_pieces(const struct rope *rope, uint64_t offset, uint64_t length, struct bytes *pieces, size_t max,
+                   uint64_t *ret_bytes);
+
+/* lseek(2) SEEK_DATA and SEEK_HOLE by chunk: the first offset >= `offset` in data or in a hole. -ENXIO as lseek has it.
+ */
+int rope_seek(const struct rope *rope, uint64_t offset, bool hole, uint64_t *ret_offset);
+
+/* Memory the value takes: what st_blocks shows. A shared chunk counts in full. */
+uint64_t rope_stored_bytes(const struct rope *rope);
+
+/* Makes `*ret_copy` (zeroed before) a value equal to `rope` that shares its chunks. -ENOMEM. */
+int rope_share(const struct rope *rope, struct mem *mem, struct rope *ret_copy);
+
+#endif

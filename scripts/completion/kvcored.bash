@@ -1,0 +1,13 @@
+# bash completion for kvcored: its options, as its own help tells them.
+_kvcored() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    case $prev in
+    --config | -c | --password-file | --unix) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+    --dir | -d) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+    --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$cur") ;;
+    --listen | -l | --maxmemory | --max-connections) ;;
+    *) mapfile -t COMPREPLY < <(compgen -W "$(command kvcored --help | grep -oE -- '--[a-z][a-z-]*')" -- "$cur") ;;
+    esac
+}
+
+complete -o filenames -F _kvcored kvcored

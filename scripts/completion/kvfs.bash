@@ -1,0 +1,18 @@
+# bash completion for kvfs and mount.kvfs: a store, a directory, and what stands behind -o.
+_kvfs() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} given
+    local options='uid= gid= umask= soft hard timeo= allow_other auto_unmount nonempty ro nosuid nodev noexec sync
+        async dirsync noatime debug'
+    if [[ $prev == -o ]]; then
+        given=${cur%"${cur##*,}"}
+        mapfile -t COMPREPLY < <(compgen -P "$given" -W "$options" -- "${cur##*,}")
+        compopt -o nospace
+    elif [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '-o -f -d -h --help -V --version' -- "$cur")
+    else
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur" && compgen -W 'kv:// kv+unix://' -- "$cur")
+        compopt -o filenames
+    fi
+}
+
+complete -F _kvfs kvfs mount.kvfs
