@@ -161,6 +161,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(LIBTESTS) $(LIBKVFS) $(LIBKVCORE)
 	$(Q)$(LINK) -o $@ $(filter %.o %.a,$^) $(EXTRA_LIBS) $(CORE_LIBS) -lm
 
 $(UNIT_TESTS): EXTRA_LIBS = $(TEST_LIBS) $(FUSE_LIBS)
+# Counts bytes as the programs' allocator hands them out.
+$(BUILD)/tests/unit/test_tree_memory: EXTRA_LIBS += $(MALLOC_LIBS)
 $(FUZZERS): EXTRA_LIBS = -fsanitize=fuzzer $(FUSE_LIBS)
 $(BENCH_TOOLS): EXTRA_LIBS = $(FUSE_LIBS)
 

@@ -1,5 +1,6 @@
 #include "fsd/device.h"
 
+#include "fsd/mountpoint.h"
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
 #include "kvcore/base/log.h"
@@ -109,6 +110,25 @@ static bool serve_one(struct device *device, int *ret_error)
     return len > 0 || len == -EINTR;
 }
 
+/* Is it worth asking whether there is another request? A process that waits for each answer before it asks again never
+ * has one ready, and the vain read(2) would be a quarter of our system calls; several processes often do. What the
+ * last turns found tells which it is, and every so often it is tried anyway. */
+static bool tries_again(struct device *device)
+{
+    return device->lonely_turns < DEVICE_LONELY_TURNS || ++device->turns % DEVICE_LONELY_TURNS == 0;
+}
+
+static void serve_turn(struct device *device, int *ret_error)
+{
+    bool more = serve_one(device, ret_error) && tries_again(device);
+    if (!more)
+        return;
+    int served = 1;
+    while (served < DEVICE_TURN_MAX && serve_one(device, ret_error))
+        served++;
+    device->lonely_turns = served > 1 ? 0 : device->lonely_turns + 1;
+}
+
 /* Where the device is gone, libuv says so by `status`, and the read that follows says why. */
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
@@ -116,13 +136,13 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     (void)events;
     struct device *device = poll->data;
     int error = -EAGAIN;
-    for (int i = 0; i < DEVICE_TURN_MAX && serve_one(device, &error); i++)
-        continue;
+    serve_turn(device, &error);
     fs_turn_end(device->fs);
     if (error != -EAGAIN || fuse_session_exited(device->session)) {
         end(device, error == -EAGAIN ? 0 : error);
     } else if (device->answered && !device->ready) {
         device->ready = true;
+        mountpoint_read_ahead(device->mountpoint, DEVICE_IO_BYTES / 1024);
         device->on_ready(device);
     }
 }

@@ -14,6 +14,7 @@
 
 enum {
     DEVICE_TURN_MAX = 64,
+    DEVICE_LONELY_TURNS = 8,
     DEVICE_UNMOUNT_MS = 2000,
     DEVICE_IO_BYTES = 1 << 20, /* of one read or write; the most the kernel does */
     DEVICE_BACKGROUND_MAX = 64 /* reads ahead and direct I/O at once */
@@ -26,10 +27,11 @@ struct device {
     uv_poll_t poll;
     uv_timer_t timer; /* unmounting has taken long enough */
     bool polling;
-    bool answered;   /* the kernel's first request, INIT */
-    bool ready;      /* and on_ready was called */
-    bool serving;    /* a request of the kernel is being run right now */
-    pid_t unmounter; /* the child that unmounts; 0: none yet */
+    bool answered;                /* the kernel's first request, INIT */
+    bool ready;                   /* and on_ready was called */
+    bool serving;                 /* a request of the kernel is being run right now */
+    unsigned turns, lonely_turns; /* see tries_again */
+    pid_t unmounter;              /* the child that unmounts; 0: none yet */
     char mountpoint[4096];
     void (*on_ready)(struct device *device);
     void (*on_end)(struct device *device, int error); /* 0: unmounted */

@@ -132,11 +132,11 @@ static void on_change(void *user, const struct effect *effect)
 
 static void on_server_state(void *user, bool connected, const char *why)
 {
-    (void)user;
+    const struct kvfs *kvfs = user;
     if (connected)
         log_info("%s", why);
     else
-        log_warning("%s; requests wait for it", why);
+        log_warning("%s; requests %s", why, kvfs->options.timeout_ms ? "fail until it is back" : "wait for it");
 }
 
 static void on_ready(struct device *device)
@@ -296,6 +296,7 @@ static int start(struct kvfs *kvfs)
         if (rc < 0)
             return fail(1, "cannot go to the background: %s", error_text(rc));
     }
+    log_open("kvfs", options->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     signal(SIGPIPE, SIG_IGN);
     umask(0); /* the kernel has applied the caller's */
     if (chdir("/") != 0)

@@ -99,9 +99,14 @@ static const struct kv_request *finish_statfs(struct fs_call *call, const struct
     return NULL;
 }
 
+/* umount(8) asks for it, and must not wait for a server that is away: an error will do, it goes on. */
 void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
     (void)ino;
+    struct fs_call *call = fs_call(req, finish_statfs);
+    if (!call)
+        return;
     struct kv_request request = {.op = KV_OP_STATFS};
-    fs_run(req, finish_statfs, 0, &request);
+    if (fs_submit(call, &request))
+        fs_set_deadline(call, -ETIMEDOUT);
 }

@@ -91,13 +91,9 @@ static void dirty_remove(struct conn *conn)
     conn->dirty_link = NULL;
 }
 
-/* An idle handle and not a prepare handle: should someone turn dirty between this phase and the wait, the loop does
- * not wait, since an idle handle is active. */
-void conn_flush_soon(struct conn *conn)
+static void dirty_add(struct conn *conn)
 {
     struct conn_hub *hub = conn->hub;
-    if (conn->dirty_link || conn->in_batch || conn->closing)
-        return;
     if (!hub->dirty)
         uv_idle_start(hub->flusher, on_flusher);
     conn->dirty_next = hub->dirty;
@@ -107,12 +103,39 @@ void conn_flush_soon(struct conn *conn)
     hub->dirty = conn;
 }
 
+/* An idle handle and not a prepare handle: should someone turn dirty between this phase and the wait, the loop does
+ * not wait, since an idle handle is active. */
+void conn_flush_soon(struct conn *conn)
+{
+    if (!conn->dirty_link && !conn->in_batch && !conn->closing)
+        dirty_add(conn);
+}
+
+static bool may_resume(const struct conn *conn)
+{
+    return conn->paused && !conn->closing && conn_output_bytes(conn) <= CONN_OUTPUT_PAUSE_BYTES;
+}
+
+/* Here and nowhere else a paused connection goes on: to handle its messages inside whatever call has sent its output
+ * might be inside the handling of another's. */
 static void on_flusher(uv_idle_t *flusher)
 {
     struct conn_hub *hub = flusher->data;
-    while (hub->dirty)
-        conn_flush(hub->dirty); /* takes it off the list */
+    while (hub->dirty && !hub->corked) {
+        struct conn *conn = hub->dirty;
+        conn_flush(conn);
+        dirty_remove(conn);
+        if (may_resume(conn))
+            conn_resume(conn);
+    }
     uv_idle_stop(flusher);
+}
+
+void conn_hub_cork(struct conn_hub *hub, bool corked)
+{
+    hub->corked = corked;
+    if (!corked && hub->dirty)
+        uv_idle_start(hub->flusher, on_flusher);
 }
 
 /* The buffer has been sent: the hub keeps one of a common size, the allocator the others. */
@@ -138,8 +161,6 @@ static void on_written(uv_write_t *write, int status)
         return;
     }
     conn_flush(conn);
-    if (conn->paused && conn_output_bytes(conn) <= CONN_OUTPUT_PAUSE_BYTES)
-        conn_resume(conn);
 }
 
 /* The socket took `sent` bytes and no more: libuv sends the rest when it can. */
@@ -181,6 +202,8 @@ void conn_flush(struct conn *conn)
     int rc = 0;
     if (conn->writing)
         rc = conn->out.len > CONN_OUTPUT_BYTES_MAX ? KV_BUSY : 0;
+    else if (conn->out.len > 0 && conn->hub->corked)
+        dirty_add(conn);
     else if (conn->out.len > 0)
         rc = send_out(conn);
     else if (conn->out.data)
@@ -190,6 +213,8 @@ void conn_flush(struct conn *conn)
     } else if (!conn->reads_always && conn_output_bytes(conn) > CONN_OUTPUT_PAUSE_BYTES) {
         conn->paused = true;
         conn_read_stop(conn);
+    } else if (may_resume(conn) && !conn->dirty_link) {
+        dirty_add(conn);
     }
 }
 

@@ -37,14 +37,19 @@ struct conn_hub {
     uint64_t input_bytes_max;
     uint64_t bytes_in, bytes_out, reads, writes; /* counters, for `info` */
     /* The rest is private. */
-    char *read_buffer;   /* CONN_READ_BYTES */
-    struct buf spare;    /* an output buffer that nobody uses */
-    struct conn *dirty;  /* connections to flush before the loop waits */
-    uv_idle_t *flusher;  /* active while there are any; on the heap, since it closes after the hub */
+    char *read_buffer;  /* CONN_READ_BYTES */
+    struct buf spare;   /* an output buffer that nobody uses */
+    struct conn *dirty; /* connections to flush before the loop waits */
+    uv_idle_t *flusher; /* active while there are any; on the heap, since it closes after the hub */
+    bool corked;
 };
 
 /* -ENOMEM and libuv's errors. Makes the process ignore SIGPIPE, which libuv's writes to a closed socket would raise. */
 int conn_hub_init(struct conn_hub *hub, uv_loop_t *loop);
+
+/* While corked, answers are made but stay here: something that they imply has yet to come true elsewhere (a kernel has
+ * to forget what changed). Uncorked, they leave. */
+void conn_hub_cork(struct conn_hub *hub, bool corked);
 
 /* After the last on_close. The loop must turn once more before it is closed. */
 void conn_hub_close(struct conn_hub *hub);

@@ -72,9 +72,8 @@ static int keep_rest(struct conn *conn, const char *data, size_t len, size_t tak
         if (taken > 0)
             buf_consume(&conn->in, taken);
     } else {
-        size_t kept = taken == 0 ? conn->in.len : 0; /* the message that was begun before is still not whole */
-        conn->in.len = kept;
-        rc = input_append(conn, data + taken + kept, len - taken - kept);
+        conn->in.len = 0;
+        rc = input_append(conn, data + taken, len - taken);
     }
     if (rc == 0 && reads_in_place(conn) && !conn->paused) {
         CHECK(conn->scan.need > conn->in.len);

@@ -51,7 +51,8 @@ struct reader {
     size_t count; /* of params, without the options */
 };
 
-static int refuse(struct message *message, int code, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
+static int refuse(struct message *message, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4), cold));
 
 static int refuse(struct message *message, int code, const char *format, ...)
 {
@@ -355,10 +356,7 @@ static int read_options(struct reader *reader, const msgpack_object_map *map)
 }
 
 /* How many parameters must be there: a map behind them holds the options. */
-static size_t required_count(const char *args)
-{
-    return args[0] == 'P' ? 2 : (size_t)(strchrnul(args, '?') - args);
-}
+static size_t required_count(const char *args) { return args[0] == 'P' ? 2 : (size_t)(strchrnul(args, '?') - args); }
 
 static void read_request(struct decoder *decoder, struct bytes name, const msgpack_object *params,
                          struct message *message)

@@ -83,7 +83,7 @@ static const char *field_name(struct decoder *decoder, const struct bytes *secti
 
 static bool read_key(const msgpack_object *object, struct bytes *ret_key)
 {
-    return object_str(object, ret_key) && ret_key->len <= NAME_BYTES_MAX && !memchr(ret_key->data, 0, ret_key->len);
+    return object_bytes(object, ret_key) && ret_key->len <= NAME_BYTES_MAX && !memchr(ret_key->data, 0, ret_key->len);
 }
 
 static int read_field(struct decoder *decoder, const struct bytes *section, const msgpack_object_kv *pair,
@@ -136,8 +136,8 @@ static int read_map(struct decoder *decoder, const msgpack_object *result, struc
     for (uint32_t i = 0; i < map->size; i++) {
         const msgpack_object_kv *pair = &map->ptr[i];
         bool section = pair->val.type == MSGPACK_OBJECT_MAP;
-        int rc = section ? read_section(decoder, pair, fields + filled)
-                         : read_field(decoder, NULL, pair, fields + filled);
+        int rc =
+            section ? read_section(decoder, pair, fields + filled) : read_field(decoder, NULL, pair, fields + filled);
         if (rc < 0)
             return rc;
         filled += section ? pair->val.via.map.size : 1;

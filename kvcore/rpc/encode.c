@@ -6,9 +6,9 @@
 #include "kvcore/rpc/writer.h"
 
 enum {
-    REF_BYTES = 3 * WRITER_HEADER_BYTES,                   /* without the name */
-    ENVELOPE_BYTES = 6 * WRITER_HEADER_BYTES + 16,         /* with the operation's name */
-    OPTION_BYTES = 2 * WRITER_HEADER_BYTES + 16,           /* with its name */
+    REF_BYTES = 3 * WRITER_HEADER_BYTES,                       /* without the name */
+    ENVELOPE_BYTES = 6 * WRITER_HEADER_BYTES + 16,             /* with the operation's name */
+    OPTION_BYTES = 2 * WRITER_HEADER_BYTES + 16,               /* with its name */
     ARGUMENTS_BYTES = 2 * REF_BYTES + 4 * WRITER_HEADER_BYTES, /* of fixed number */
     OPTIONS_BYTES = WRITER_HEADER_BYTES + KV_OPTION_COUNT * OPTION_BYTES,
 };
@@ -16,8 +16,8 @@ enum {
 static uint64_t most_bytes(const struct kv_request *request)
 {
     uint64_t bytes = ENVELOPE_BYTES + ARGUMENTS_BYTES + OPTIONS_BYTES;
-    bytes += request->node.name.len + request->target.name.len + request->value.len + request->name.len +
-             request->after.len;
+    bytes +=
+        request->node.name.len + request->target.name.len + request->value.len + request->name.len + request->after.len;
     for (size_t i = 0; i < request->node_count; i++)
         bytes += REF_BYTES + request->nodes[i].name.len +
                  (request->values ? WRITER_HEADER_BYTES + request->values[i].len : 0);

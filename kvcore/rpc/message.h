@@ -31,7 +31,7 @@ int frame_scan(struct frame_scan *scan, const char *data, size_t len);
 
 /* Memory that a decoded message points to: reused from message to message. */
 struct decoder;
-struct decoder *decoder_new(void); /* NULL: out of memory */
+struct decoder *decoder_new(void);          /* NULL: out of memory */
 void decoder_free(struct decoder *decoder); /* accepts NULL */
 
 /* Ends the validity of all it decoded and gives back what a huge message took. Cheap: after each batch. */

@@ -30,6 +30,8 @@ static size_t sequence(const unsigned char *at, size_t len)
 
 bool utf8_valid(struct bytes text)
 {
+    if (text.len == 0)
+        return true; /* and its address may be NULL */
     const unsigned char *at = (const unsigned char *)text.data, *end = at + text.len;
     while (at < end) {
         uint64_t word;

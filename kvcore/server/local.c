@@ -102,6 +102,8 @@ void local_watch(struct local *local, void (*on_change)(void *user, const struct
     local->change_user = user;
 }
 
+void local_hold_answers(struct local *local, bool held) { server_hold_answers(local->server, held); }
+
 static void on_engine_closed(void *user)
 {
     struct local *local = user;

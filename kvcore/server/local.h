@@ -23,6 +23,10 @@ struct backend *local_backend(struct local *local);
 /* on_change is called after each effect that did not come through the backend. */
 void local_watch(struct local *local, void (*on_change)(void *user, const struct effect *effect), void *user);
 
+/* While held, clients at the socket get no answers: what they changed or would see is not yet so for everybody, as long
+ * as the owner has caches to drop. Requests through the backend go on. */
+void local_hold_answers(struct local *local, bool held);
+
 /* Stops listening and frees itself; on_closed (may be NULL) fires when nothing of it is left in the loop. */
 void local_close(struct local *local, void (*on_closed)(void *user), void *user);
 

@@ -140,6 +140,8 @@ static void answer(struct conn *conn, uint32_t id, struct kv_reply *reply)
         conn_close(conn, rc);
 }
 
+void server_hold_answers(struct server *server, bool held) { conn_hub_cork(&server->hub, held); }
+
 static void on_message(struct conn *conn, const struct message *message)
 {
     struct peer *peer = conn->owner;

@@ -27,6 +27,9 @@ int server_new(uv_loop_t *loop, struct store *store, const struct server_options
 int server_listen_tcp(struct server *server, const struct address *address, int *ret_port, char *why, size_t why_bytes);
 int server_listen_unix(struct server *server, const char *path, char *why, size_t why_bytes);
 
+/* While held, requests are executed but their answers stay here (conn_hub_cork). */
+void server_hold_answers(struct server *server, bool held);
+
 /* Stops listening, closes every connection (answers already made are sent as far as the sockets take them), then frees
  * itself; on_closed fires when nothing of it is left in the loop. */
 void server_free(struct server *server, void (*on_closed)(void *user), void *user);

@@ -257,15 +257,13 @@ static int store_find(struct tool *tool, const struct given *given)
 
 /* --- main ------------------------------------------------------------------------------------------------------- */
 
-/* A descriptor 0 to 2 that the caller closed would be taken by a socket, and output would go to the server. */
+/* A descriptor 0 to 2 that the caller closed would be taken by a socket, and output would go to the server. What takes
+ * its place can only be used the wrong way round, so that reading or writing it stays an error. */
 static void standard_descriptors_open(void)
 {
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0)
-        close(fd);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            exit(EXIT_FAILED);
 }
 
 static int command_start(struct tool *tool, const struct given *given, int argc, char **argv)

@@ -167,7 +167,7 @@ void output_json(json_t *value)
 {
     CHECK(value);
     size_t layout = output_is_terminal() ? JSON_INDENT(2) : 0;
-    if (json_dumpf(value, stdout, layout | JSON_ENCODE_ANY) < 0)
+    if (json_dumpf(value, stdout, layout | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) < 0)
         error_keep();
     fputc('\n', stdout);
     json_decref(value);

@@ -48,10 +48,10 @@ same_trees() {
 @test "tar puts a tree on the mount and takes it off again, unchanged" {
     sample_tree "$T/tree"
     mkdir "$M/tree" "$T/back"
-    tar -C "$T/tree" -cf - . | tar -C "$M/tree" -xpf -
+    tar -C "$T/tree" -H posix -cf - . | tar -C "$M/tree" -xpf -
     same_trees "$T/tree" "$M/tree"
-    tar -C "$M/tree" -df <(tar -C "$T/tree" -cf - .)
-    tar -C "$M/tree" -cf - . | tar -C "$T/back" -xpf -
+    tar -C "$M/tree" -df <(tar -C "$T/tree" -H posix -cf - .)
+    tar -C "$M/tree" -H posix -cf - . | tar -C "$T/back" -xpf -
     same_trees "$T/tree" "$T/back"
 }
 
@@ -105,7 +105,7 @@ same_trees() {
     is '' git status --porcelain
     is "$(git -C "$T/clone" rev-parse HEAD)" git rev-parse HEAD
     is 4 git rev-list --count HEAD
-    diff -r --exclude=.git "$M/clone" "$T/clone"
+    diff -r --no-dereference --exclude=.git "$M/clone" "$T/clone"
     cd /
 }
 

@@ -144,12 +144,11 @@ static inline bool same_ref(const struct kv_ref *a, const struct kv_ref *b)
 static inline bool same_request(const struct kv_request *a, const struct kv_request *b)
 {
     bool same = a->op == b->op && a->options == b->options && same_ref(&a->node, &b->node) &&
-                same_ref(&a->target, &b->target) && a->node_count == b->node_count &&
-                bytes_equal(a->value, b->value) && bytes_equal(a->name, b->name) && a->offset == b->offset &&
-                a->length == b->length && a->if_version == b->if_version && a->mode == b->mode && a->uid == b->uid &&
-                a->gid == b->gid && a->limit == b->limit && a->rdev == b->rdev && a->size == b->size &&
-                a->atime_ns == b->atime_ns && a->mtime_ns == b->mtime_ns && bytes_equal(a->after, b->after) &&
-                !a->values == !b->values;
+                same_ref(&a->target, &b->target) && a->node_count == b->node_count && bytes_equal(a->value, b->value) &&
+                bytes_equal(a->name, b->name) && a->offset == b->offset && a->length == b->length &&
+                a->if_version == b->if_version && a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
+                a->limit == b->limit && a->rdev == b->rdev && a->size == b->size && a->atime_ns == b->atime_ns &&
+                a->mtime_ns == b->mtime_ns && bytes_equal(a->after, b->after) && !a->values == !b->values;
     for (size_t i = 0; same && i < a->node_count; i++)
         same = same_ref(&a->nodes[i], &b->nodes[i]) && (!a->values || bytes_equal(a->values[i], b->values[i]));
     return same;

@@ -117,8 +117,11 @@ static void a_listener_names_a_host_a_port_or_both(void **state)
         const char *text, *host;
         int port;
     } cases[] = {
-        {"0.0.0.0:7000", "0.0.0.0", 7000}, {"localhost", "localhost", 7400}, {":7001", "127.0.0.1", 7001},
-        {"[::]:7002", "::", 7002},         {"::1", "::1", 7400},
+        {"0.0.0.0:7000", "0.0.0.0", 7000},
+        {"localhost", "localhost", 7400},
+        {":7001", "127.0.0.1", 7001},
+        {"[::]:7002", "::", 7002},
+        {"::1", "::1", 7400},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(address_parse_host_port(cases[i].text, &address, why, sizeof why), 0);
@@ -135,8 +138,9 @@ static void loopback_is_this_machine_only(void **state)
 {
     (void)state;
     static const char *const here[] = {"127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST", "::ffff:127.0.0.1"};
-    static const char *const elsewhere[] = {"0.0.0.0", "::", "128.0.0.1", "10.0.0.1", "127.0.0.1.example.org", "",
-                                            "localhost.example.org", "::ffff:10.0.0.1", "::2"};
+    static const char *const elsewhere[] = {
+        "0.0.0.0",         "::", "128.0.0.1", "10.0.0.1", "127.0.0.1.example.org", "", "localhost.example.org",
+        "::ffff:10.0.0.1", "::2"};
     for (size_t i = 0; i < sizeof here / sizeof *here; i++)
         assert_true(address_is_loopback(here[i]));
     for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)

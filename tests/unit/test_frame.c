@@ -31,19 +31,45 @@ static void every_kind_of_object_is_stepped_over(void **state)
         unsigned char first[6];
         size_t header, len;
     } kinds[] = {
-        {{0x00}, 1, 1},  {{0x7f}, 1, 1},           {{0xe0}, 1, 1},
-        {{0xff}, 1, 1},  {{0xc0}, 1, 1},           {{0xc2}, 1, 1},
-        {{0xc3}, 1, 1},  {{0xa0}, 1, 1},           {{0xbf}, 1, 32},
-        {{0xca}, 1, 5},  {{0xcb}, 1, 9},           {{0xcc}, 1, 2},
-        {{0xcd}, 1, 3},  {{0xce}, 1, 5},           {{0xcf}, 1, 9},
-        {{0xd0}, 1, 2},  {{0xd1}, 1, 3},           {{0xd2}, 1, 5},
-        {{0xd3}, 1, 9},  {{0xd4}, 1, 3},           {{0xd5}, 1, 4},
-        {{0xd6}, 1, 6},  {{0xd7}, 1, 10},          {{0xd8}, 1, 18},
-        {{0x80}, 1, 1},  {{0x90}, 1, 1},           {{0xc4, 200}, 2, 202},
-        {{0xd9, 3}, 2, 5}, {{0xc5, 1, 2}, 3, 261}, {{0xda, 1, 2}, 3, 261},
-        {{0xc6, 0, 0, 1, 2}, 5, 263}, {{0xdb, 0, 0, 1, 2}, 5, 263}, {{0xc7, 4}, 2, 7},
-        {{0xc8, 1, 2}, 3, 262}, {{0xc9, 0, 0, 1, 2}, 5, 264}, {{0xdc, 0, 0}, 3, 3},
-        {{0xdd, 0, 0, 0, 0}, 5, 5}, {{0xde, 0, 0}, 3, 3}, {{0xdf, 0, 0, 0, 0}, 5, 5},
+        {{0x00}, 1, 1},
+        {{0x7f}, 1, 1},
+        {{0xe0}, 1, 1},
+        {{0xff}, 1, 1},
+        {{0xc0}, 1, 1},
+        {{0xc2}, 1, 1},
+        {{0xc3}, 1, 1},
+        {{0xa0}, 1, 1},
+        {{0xbf}, 1, 32},
+        {{0xca}, 1, 5},
+        {{0xcb}, 1, 9},
+        {{0xcc}, 1, 2},
+        {{0xcd}, 1, 3},
+        {{0xce}, 1, 5},
+        {{0xcf}, 1, 9},
+        {{0xd0}, 1, 2},
+        {{0xd1}, 1, 3},
+        {{0xd2}, 1, 5},
+        {{0xd3}, 1, 9},
+        {{0xd4}, 1, 3},
+        {{0xd5}, 1, 4},
+        {{0xd6}, 1, 6},
+        {{0xd7}, 1, 10},
+        {{0xd8}, 1, 18},
+        {{0x80}, 1, 1},
+        {{0x90}, 1, 1},
+        {{0xc4, 200}, 2, 202},
+        {{0xd9, 3}, 2, 5},
+        {{0xc5, 1, 2}, 3, 261},
+        {{0xda, 1, 2}, 3, 261},
+        {{0xc6, 0, 0, 1, 2}, 5, 263},
+        {{0xdb, 0, 0, 1, 2}, 5, 263},
+        {{0xc7, 4}, 2, 7},
+        {{0xc8, 1, 2}, 3, 262},
+        {{0xc9, 0, 0, 1, 2}, 5, 264},
+        {{0xdc, 0, 0}, 3, 3},
+        {{0xdd, 0, 0, 0, 0}, 5, 5},
+        {{0xde, 0, 0}, 3, 3},
+        {{0xdf, 0, 0, 0, 0}, 5, 5},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         char message[512] = {0};
@@ -108,16 +134,16 @@ static void need_is_what_a_long_string_claims(void **state)
 static void claims_past_a_limit_are_refused_when_they_are_made(void **state)
 {
     (void)state;
-    assert_int_equal(scan_new("\xdd\xff\xff\xff\xff", 5), -E2BIG);              /* an array of 2^32-1 */
-    assert_int_equal(scan_new("\x91\xdd\xff\xff\xff\xff", 6), -E2BIG);          /* one inside */
-    assert_int_equal(scan_new("\x91\xdf\xff\xff\xff\xff", 6), -E2BIG);          /* a map */
-    assert_int_equal(scan_new("\x91\xdf\x00\x0f\x42\x40", 6), -E2BIG);          /* a map of a million pairs */
-    assert_int_equal(scan_new("\x91\xc6\xff\xff\xff\xff", 6), -E2BIG);          /* a bin of 4 GiB */
-    assert_int_equal(scan_new("\x91\xdb\xff\xff\xff\xff", 6), -E2BIG);          /* a str */
-    assert_int_equal(scan_new("\x91\xc9\xff\xff\xff\xff", 6), -E2BIG);          /* an ext */
-    assert_int_equal(scan_new("\x91\xc6\x07\xff\xff\xfb", 6), -E2BIG);          /* with its header one too long */
-    assert_int_equal(scan_new("\x91\xc6\x07\xff\xff\xfa", 6), 0);               /* and just not */
-    assert_int_equal(scan_new("\x92\xdd\x00\x0f\xff\xff", 6), -E2BIG);          /* a million and one in sum */
+    assert_int_equal(scan_new("\xdd\xff\xff\xff\xff", 5), -E2BIG);     /* an array of 2^32-1 */
+    assert_int_equal(scan_new("\x91\xdd\xff\xff\xff\xff", 6), -E2BIG); /* one inside */
+    assert_int_equal(scan_new("\x91\xdf\xff\xff\xff\xff", 6), -E2BIG); /* a map */
+    assert_int_equal(scan_new("\x91\xdf\x00\x0f\x42\x40", 6), -E2BIG); /* a map of a million pairs */
+    assert_int_equal(scan_new("\x91\xc6\xff\xff\xff\xff", 6), -E2BIG); /* a bin of 4 GiB */
+    assert_int_equal(scan_new("\x91\xdb\xff\xff\xff\xff", 6), -E2BIG); /* a str */
+    assert_int_equal(scan_new("\x91\xc9\xff\xff\xff\xff", 6), -E2BIG); /* an ext */
+    assert_int_equal(scan_new("\x91\xc6\x07\xff\xff\xfb", 6), -E2BIG); /* with its header one too long */
+    assert_int_equal(scan_new("\x91\xc6\x07\xff\xff\xfa", 6), 0);      /* and just not */
+    assert_int_equal(scan_new("\x92\xdd\x00\x0f\xff\xff", 6), -E2BIG); /* a million and one in sum */
     assert_int_equal(scan_new("\x92\xdd\x00\x0f\xff\xfe", 6), 0);
 }
 

@@ -24,7 +24,7 @@ static void assert_all_was_tried(const unsigned done[KINDS], const bool seen[COD
 static void equals_a_naive_model_under_random_effects(void **state)
 {
     (void)state;
-    enum { EFFECTS = 20000, EFFECTS_A_LOOK = 20 };
+    enum { EFFECTS = 20000, EFFECTS_A_LOOK = 50 };
     const struct model_taste taste = {.names_max = 200, .long_ones = 20};
     static struct model model;
     unsigned done[KINDS] = {0};

@@ -53,11 +53,23 @@ static uint64_t random_id(const struct model *model, struct chance *chance)
     return model->nodes[chance_below(chance, model->node_count)].id;
 }
 
+/* A node that is held, if there is one: names are tried in removed directories too, and holds would pile up. */
+static uint64_t random_held(const struct model *model, struct chance *chance)
+{
+    size_t from = chance_below(chance, model->node_count);
+    for (size_t i = 0; i < model->node_count; i++) {
+        const struct model_node *node = &model->nodes[(from + i) % model->node_count];
+        if (node->holds)
+            return node->id;
+    }
+    return random_id(model, chance);
+}
+
 /* Mostly a directory; one deep down is avoided, or keys would grow without end. */
 static uint64_t random_dir(const struct model *model, struct chance *chance)
 {
     if (chance_below(chance, 20) == 0)
-        return random_id(model, chance);
+        return chance_below(chance, 2) ? random_id(model, chance) : random_held(model, chance);
     for (int i = 0; i < 20; i++) {
         const struct model_name *name = &model->names[chance_below(chance, model->name_count)];
         for (size_t k = 0; k < model->node_count; k++)
@@ -83,7 +95,7 @@ static uint64_t random_length(struct chance *chance, const struct model_taste *t
 {
     if (chance_below(chance, taste->long_ones) == 0)
         return borders[chance_below(chance, BORDERS)];
-    return chance_below(chance, 300);
+    return chance_below(chance, 10) ? chance_below(chance, 300) : 0;
 }
 
 static struct bytes random_bytes(struct chance *chance, uint64_t len)
@@ -153,18 +165,6 @@ static enum effect_kind random_kind(const struct model *model, struct chance *ch
     if (model->name_count > taste->names_max && chance_below(chance, 2))
         return chance_below(chance, 2) ? EFFECT_UNLINK : EFFECT_RMDIR;
     return kinds[chance_below(chance, sizeof kinds / sizeof kinds[0])];
-}
-
-/* Holds would pile up: a release looks for one. */
-static uint64_t random_held(const struct model *model, struct chance *chance)
-{
-    size_t from = chance_below(chance, model->node_count);
-    for (size_t i = 0; i < model->node_count; i++) {
-        const struct model_node *node = &model->nodes[(from + i) % model->node_count];
-        if (node->holds)
-            return node->id;
-    }
-    return random_id(model, chance);
 }
 
 void model_random_effect(const struct model *model, const struct tree *tree, struct chance *chance,
