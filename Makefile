@@ -182,15 +182,15 @@ install: all
 		install -D -m 644 $$page $(DESTDIR)$(MAN)/man$${page##*.}/$${page##*/} || exit; done
 	for completion in $(wildcard scripts/completion/*.bash); do name=$${completion##*/}; \
 		install -D -m 644 $$completion $(DESTDIR)$(BASH_COMPLETIONS)/$${name%.bash} || exit; done
-	for unit in $(wildcard scripts/systemd/*.service); do name=$${unit##*/}; install -d $(DESTDIR)$(UNITS) && \
+	for unit in $(wildcard scripts/systemd/*); do name=$${unit##*/}; install -d $(DESTDIR)$(UNITS) && \
 		sed 's|/usr/local|$(PREFIX)|g; s|/etc/kvfs|$(SYSCONFDIR)/kvfs|g' $$unit > $(DESTDIR)$(UNITS)/$$name && \
 		chmod 644 $(DESTDIR)$(UNITS)/$$name || exit; done
 	[ -e $(DESTDIR)$(SYSCONFDIR)/kvfs/kvcored.conf ] || \
-		install -D -m 644 scripts/systemd/kvcored.conf $(DESTDIR)$(SYSCONFDIR)/kvfs/kvcored.conf
+		install -D -m 644 scripts/kvcored.conf $(DESTDIR)$(SYSCONFDIR)/kvfs/kvcored.conf
 
 # The configuration stays.
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,kvcored kv kvfs) $(DESTDIR)$(SBINDIR)/mount.kvfs
 	rm -f $(foreach section,1 5 8,$(patsubst docs/man/%,$(DESTDIR)$(MAN)/man$(section)/%,$(wildcard docs/man/*.$(section))))
 	rm -f $(patsubst scripts/completion/%.bash,$(DESTDIR)$(BASH_COMPLETIONS)/%,$(wildcard scripts/completion/*.bash))
-	rm -f $(patsubst scripts/systemd/%,$(DESTDIR)$(UNITS)/%,$(wildcard scripts/systemd/*.service))
+	rm -f $(patsubst scripts/systemd/%,$(DESTDIR)$(UNITS)/%,$(wildcard scripts/systemd/*))

@@ -38,13 +38,7 @@ static bool advance(struct fs_call *call, const struct kv_reply *reply)
     return true;
 }
 
-static void on_reply(struct kv_call *call, const struct kv_reply *reply)
-{
-    struct fs_call *waited = (struct fs_call *)call;
-    forget_deadline(waited);
-    if (advance(waited, reply) && fuse_req_interrupted(waited->req))
-        fs_set_deadline(waited, -EINTR); /* the interrupt was meant for the whole operation */
-}
+static void on_reply(struct kv_call *call, const struct kv_reply *reply) { advance((struct fs_call *)call, reply); }
 
 static void on_interrupt(fuse_req_t req, void *user)
 {

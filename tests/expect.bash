@@ -45,7 +45,7 @@ is_json() {
     /usr/bin/python3 -c 'import json, sys
 text = sys.stdin.read()
 v = json.loads(text)
-assert eval(sys.argv[1]), text[:2000]' "$1"
+assert eval("(" + sys.argv[1] + ")"), text[:2000]' "$1"
 }
 
 # random_file PATH BYTES: bytes that look random and are the same each time, so that a failure can be repeated.

@@ -279,8 +279,7 @@ static void on_line_message(struct conn *conn, const struct message *message)
 {
     struct line *line = conn->owner;
     struct uplink *uplink = line->uplink;
-    if (uplink->line != line)
-        return;
+    CHECK(uplink->line == line); /* a closed connection hands up no more messages */
     if (uplink->state == UPLINK_READY)
         uplink->events->on_message(uplink, message);
     else

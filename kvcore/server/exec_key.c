@@ -28,11 +28,12 @@ static int file_or_new(struct exec *exec, const struct kv_ref *ref, uint64_t mor
     return 0;
 }
 
-static int write_value(struct exec *exec, enum effect_kind kind, uint64_t id, uint64_t offset, struct bytes value,
+static int write_value(struct exec *exec, enum effect_kind kind, struct node *node, uint64_t offset, struct bytes value,
                        struct node **ret_node)
 {
     struct effect effect = exec_effect(exec, kind);
-    effect.id = id;
+    effect.id = node->id;
+    effect.found = node;
     effect.offset = offset;
     effect.value = value;
     int rc = exec_apply(exec, &effect);
@@ -45,6 +46,7 @@ static int set_expiry(struct exec *exec, struct node **node, int64_t expires_ns)
 {
     struct effect effect = exec_effect(exec, EFFECT_EXPIRE);
     effect.id = (*node)->id;
+    effect.found = *node;
     effect.expires_ns = expires_ns;
     int rc = exec_apply(exec, &effect);
     if (rc == 0)
@@ -98,7 +100,7 @@ static int set_at(struct exec *exec, struct tree_place *place, struct bytes valu
     if (!node_is_file(place->node))
         return node_is_dir(place->node) ? -EISDIR : -EINVAL;
     rc = exec_admit(exec, value.len);
-    return rc < 0 ? rc : write_value(exec, EFFECT_SET, place->node->id, 0, value, ret_node);
+    return rc < 0 ? rc : write_value(exec, EFFECT_SET, place->node, 0, value, ret_node);
 }
 
 int exec_SET(struct exec *exec)
@@ -175,7 +177,7 @@ int exec_APPEND(struct exec *exec)
     struct node *node;
     int rc = file_or_new(exec, &exec->request->node, exec->request->value.len, &node);
     if (rc == 0 && exec->request->value.len)
-        rc = write_value(exec, EFFECT_WRITE, node->id, node_size(node), exec->request->value, &node);
+        rc = write_value(exec, EFFECT_WRITE, node, node_size(node), exec->request->value, &node);
     if (rc < 0)
         return rc;
     exec_reply_uint(exec, node_size(node));
@@ -264,7 +266,7 @@ int exec_SETRANGE(struct exec *exec)
     struct node *node;
     int rc = file_or_new(exec, &request->node, request->value.len, &node);
     if (rc == 0 && request->value.len)
-        rc = write_value(exec, EFFECT_WRITE, node->id, request->offset, request->value, &node);
+        rc = write_value(exec, EFFECT_WRITE, node, request->offset, request->value, &node);
     if (rc < 0)
         return rc;
     exec_reply_uint(exec, node_size(node));

@@ -129,6 +129,7 @@ int exec_LINK(struct exec *exec)
         return rc;
     struct effect effect = exec_effect(exec, EFFECT_LINK);
     effect.id = node->id;
+    effect.found = node;
     effect.dir = place.dir->id;
     effect.name = place.name;
     rc = exec_apply(exec, &effect);

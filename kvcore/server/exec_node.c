@@ -16,6 +16,7 @@ static int truncate_to(struct exec *exec, struct node **node, uint64_t size)
 {
     struct effect effect = exec_effect(exec, EFFECT_TRUNCATE);
     effect.id = (*node)->id;
+    effect.found = *node;
     effect.offset = size;
     int rc = exec_apply(exec, &effect);
     if (rc == 0)
@@ -34,6 +35,7 @@ int exec_SETATTR(struct exec *exec)
         return rc;
     struct effect effect = exec_effect(exec, EFFECT_ATTR);
     effect.id = node->id;
+    effect.found = node;
     effect.mode = request->mode;
     effect.uid = request->uid;
     effect.gid = request->gid;
@@ -72,6 +74,7 @@ int exec_WRITE(struct exec *exec)
     if (request->value.len) {
         struct effect effect = exec_effect(exec, EFFECT_WRITE);
         effect.id = node->id;
+        effect.found = node;
         effect.offset = request->offset;
         effect.value = request->value;
         rc = exec_apply(exec, &effect);
@@ -139,7 +142,7 @@ static bool is_virtual(struct bytes name)
 }
 
 /* Seconds from now, as text; 0 takes the expiry away. */
-static int set_virtual(struct exec *exec, const struct node *node, struct bytes name, struct bytes value)
+static int set_virtual(struct exec *exec, struct node *node, struct bytes name, struct bytes value)
 {
     if (!bytes_equal(name, bytes_of(XATTR_TTL)))
         return kv_reply_fail(exec->reply, -EPERM, "setxattr: '%.*s' cannot be set", (int)name.len, name.data);
@@ -154,6 +157,7 @@ static int set_virtual(struct exec *exec, const struct node *node, struct bytes 
         return kv_reply_fail(exec->reply, -EINVAL, "setxattr: " XATTR_TTL " takes a count of seconds; 0: never");
     struct effect effect = exec_effect(exec, EFFECT_EXPIRE);
     effect.id = node->id;
+    effect.found = node;
     effect.expires_ns = INT64_MAX;
     if (seconds && (__builtin_mul_overflow(seconds, 1000000000, &seconds) ||
                     __builtin_add_overflow(seconds, exec->now_ns, &effect.expires_ns)))
@@ -210,6 +214,7 @@ int exec_SETXATTR(struct exec *exec)
         return rc;
     struct effect effect = exec_effect(exec, EFFECT_SET_XATTR);
     effect.id = node->id;
+    effect.found = node;
     effect.name = request->name;
     effect.value = request->value;
     return exec_apply(exec, &effect);
@@ -254,6 +259,7 @@ int exec_REMOVEXATTR(struct exec *exec)
     }
     struct effect effect = exec_effect(exec, EFFECT_REMOVE_XATTR);
     effect.id = node->id;
+    effect.found = node;
     effect.name = exec->request->name;
     return exec_apply(exec, &effect);
 }

@@ -52,10 +52,17 @@ static int find_dentry(const struct tree *tree, uint64_t dir_id, struct bytes na
     return 0;
 }
 
-/* A node whose value can be written: a file. */
-static int find_file(const struct tree *tree, uint64_t id, struct node **ret_node)
+/* The node that the effect changes; NULL: no such node. */
+static struct node *find_node(const struct tree *tree, const struct effect *effect)
 {
-    struct node *node = tree_find(tree, id);
+    CHECK(!effect->found || effect->found->id == effect->id);
+    return effect->found ? effect->found : tree_find(tree, effect->id);
+}
+
+/* A node whose value can be written: a file. */
+static int find_file(const struct tree *tree, const struct effect *effect, struct node **ret_node)
+{
+    struct node *node = find_node(tree, effect);
     if (!node)
         return -ENOENT;
     if (node_is_dir(node))
@@ -98,7 +105,9 @@ static int equip(struct tree *tree, struct node **node, const struct effect *eff
 /* The node that the effect describes, not entered anywhere. */
 static int make_node(struct tree *tree, const struct effect *effect, struct node **ret_node)
 {
-    struct bytes inside = S_ISDIR(effect->mode) ? (struct bytes){0} : effect->name; /* a directory's name is a link */
+    struct bytes inside = effect->name;
+    if (S_ISDIR(effect->mode)) /* its name will be a link */
+        inside.len = 0;
     bool is_inline = has_value(effect->mode) && effect->value.len <= INLINE_BYTES_MAX;
     struct node *node =
         node_new(&tree->mem, effect->id, (uint16_t)effect->mode, inside, is_inline ? effect->value.len : 0);
@@ -143,7 +152,7 @@ static int apply_create(struct tree *tree, struct effect *effect)
 
 static int apply_link(struct tree *tree, struct effect *effect)
 {
-    struct node *dir, *node = tree_find(tree, effect->id);
+    struct node *dir, *node = find_node(tree, effect);
     if (!node || node_nlink(node) == 0)
         return -ENOENT;
     if (node_is_dir(node))
@@ -317,7 +326,7 @@ static int apply_rename(struct tree *tree, struct effect *effect)
 static int apply_value(struct tree *tree, struct effect *effect)
 {
     struct node *node;
-    int rc = find_file(tree, effect->id, &node);
+    int rc = find_file(tree, effect, &node);
     if (rc < 0)
         return rc;
     if (effect->kind == EFFECT_SET)
@@ -335,7 +344,7 @@ static int apply_value(struct tree *tree, struct effect *effect)
 
 static int apply_attr(struct tree *tree, struct effect *effect)
 {
-    struct node *node = tree_find(tree, effect->id);
+    struct node *node = find_node(tree, effect);
     if (!node)
         return -ENOENT;
     int rc = value_extend(tree, &node);
@@ -358,7 +367,7 @@ static int apply_attr(struct tree *tree, struct effect *effect)
 
 static int apply_xattr(struct tree *tree, struct effect *effect)
 {
-    struct node *node = tree_find(tree, effect->id);
+    struct node *node = find_node(tree, effect);
     if (!node)
         return -ENOENT;
     if (effect->kind == EFFECT_REMOVE_XATTR && !node_ext(node))
@@ -378,12 +387,12 @@ static int apply_xattr(struct tree *tree, struct effect *effect)
 
 static int apply_expire(struct tree *tree, struct effect *effect)
 {
-    struct node *node = tree_find(tree, effect->id);
+    struct node *node = find_node(tree, effect);
     if (!node)
         return -ENOENT;
     if (node_is_dir(node))
         return -EISDIR;
-    if (node_nlink(node) == 0) /* an expiry takes names away, and there are none */
+    if (effect->expires_ns != INT64_MAX && node_nlink(node) == 0) /* an expiry takes names away, and there are none */
         return -ENOENT;
     int rc = effect->expires_ns == INT64_MAX ? 0 : value_extend(tree, &node);
     if (rc == 0)
@@ -397,7 +406,7 @@ static int apply_expire(struct tree *tree, struct effect *effect)
 
 static int apply_release(struct tree *tree, struct effect *effect)
 {
-    struct node *node = tree_find(tree, effect->id);
+    struct node *node = find_node(tree, effect);
     if (!node || !node_ext(node) || node_ext(node)->holds == 0)
         return -ENOENT;
     names_release(tree, node);

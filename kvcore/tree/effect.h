@@ -29,7 +29,7 @@ enum effect_kind {
     EFFECT_ATTR,         /* id, mask, mode, uid, gid, atime_ns, mtime_ns */
     EFFECT_SET_XATTR,    /* id, name, value */
     EFFECT_REMOVE_XATTR, /* id, name */
-    EFFECT_EXPIRE,       /* id, expires_ns; INT64_MAX: never. Not a directory, and not a node without a name */
+    EFFECT_EXPIRE,       /* id, expires_ns; INT64_MAX: never. Not a directory; a node without a name only never */
     EFFECT_RELEASE,      /* id: one hold less */
 };
 
@@ -67,6 +67,9 @@ struct effect {
     int64_t atime_ns;
     int64_t mtime_ns;
     int64_t expires_ns;
+
+    /* Not part of the effect: the node that `id` names, where the maker has just found it. NULL: it is looked up. */
+    struct node *found;
 
     /* Results, not part of the effect: the node created, linked, renamed or changed, or what an unlink left of it (its
      * address now; NULL: gone); the id of a node that lost its last name and is held, or 0. */

@@ -20,8 +20,8 @@ struct expiry {
     size_t capacity;
 };
 
-/* Sets or changes the expiry of a node that has an ext: -ENOMEM (unchanged). INT64_MAX takes it away, from any node, and
- * never fails. */
+/* Sets or changes the expiry of a node that has an ext: -ENOMEM (unchanged). INT64_MAX takes it away, from any node,
+ * and never fails. */
 int expiry_set(struct tree *tree, struct node *node, int64_t expires_ns);
 
 /* The id of a node whose time has come, or 0. */

@@ -122,6 +122,22 @@ static void no_more_than_inflight_max_are_sent_at_once(void **state)
     free(calls);
 }
 
+static void what_was_in_flight_goes_before_what_waits(void **state)
+{
+    struct fixture *f = *state;
+    struct call *calls = calloc(CLIENT_INFLIGHT_MAX + 1, sizeof *calls);
+    for (unsigned i = 0; i < CLIENT_INFLIGHT_MAX + 1; i++)
+        call_start(f, &calls[i], KV_OP_GET, i);
+    run_until(f, f->peer.count == CLIENT_INFLIGHT_MAX);
+    peer_drop(&f->peer);
+    run_until(f, f->peer.count == 2 * CLIENT_INFLIGHT_MAX);
+    for (unsigned i = 0; i < CLIENT_INFLIGHT_MAX; i++)
+        assert_int_equal(f->peer.requests[CLIENT_INFLIGHT_MAX + i].tag, i);
+    client_free(f->client, on_client_closed, f);
+    run_until(f, f->client_closed);
+    free(calls);
+}
+
 static void past_requests_max_submit_says_busy(void **state)
 {
     struct fixture *f = *state;
@@ -318,6 +334,7 @@ int main(void)
         TEST_CONNECTED(client_call_waits_for_its_answer),
         TEST_CONNECTED(a_call_may_be_submitted_again_in_its_callback),
         TEST_CONNECTED(no_more_than_inflight_max_are_sent_at_once),
+        TEST_CONNECTED(what_was_in_flight_goes_before_what_waits),
         TEST_FRESH(past_requests_max_submit_says_busy),
         TEST_FRESH(past_held_bytes_submit_says_busy),
         TEST_CONNECTED(long_requests_and_long_answers_do_not_wait_for_each_other),

@@ -155,6 +155,7 @@ static void a_node_without_a_name_does_not_expire(void **state)
     assert_int_equal(expiry_due(tree, INT64_MAX), 0);
     assert_int_equal(node_expires_ns(tree_find(tree, id)), INT64_MAX);
     assert_int_equal(expire(tree, id, 1), -ENOENT);
+    assert_int_equal(expire(tree, id, INT64_MAX), 0);
     tree_verify(tree);
     tree_free(tree);
 }

@@ -1,6 +1,7 @@
 /* The command lines of kvfs and mount.kvfs, and what is said about a mount point. */
 #include "fsd/mountpoint.h"
 #include "fsd/options.h"
+#include "kvcore/base/error.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

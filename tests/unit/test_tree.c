@@ -1,6 +1,5 @@
 /* The tree against a naive model (tree_model.h) under random effects of every kind. */
 #include "kvcore/base/error.h"
-#include "kvcore/tree/key.h"
 #include "tests/unit/tree_model.h"
 
 #include <setjmp.h>
@@ -36,6 +35,8 @@ static void equals_a_naive_model_under_random_effects(void **state)
     for (unsigned i = 1; i <= EFFECTS; i++) {
         struct effect effect;
         model_random_effect(&model, tree, &chance, &taste, &effect);
+        if (chance_below(&chance, 2))
+            effect.found = tree_find(tree, effect.id);
         int rc = tree_apply(tree, &effect);
         model_follow(&model, tree, &effect, rc);
         done[effect.kind] += rc == 0;
@@ -48,10 +49,49 @@ static void equals_a_naive_model_under_random_effects(void **state)
     tree_free(tree);
 }
 
+static void links_are_bounded(void **state)
+{
+    (void)state;
+    struct tree *tree = tree_new(1, 0, 0, 0755, 0);
+    assert_non_null(tree);
+    struct effect effect = {.kind = EFFECT_CREATE, .dir = ROOT_ID, .name = bytes_of("a"), .mode = S_IFREG};
+    effect.id = tree_next_id(tree, tree->root, effect.name);
+    assert_int_equal(tree_apply(tree, &effect), 0);
+    struct effect link = {.kind = EFFECT_LINK, .id = effect.id, .dir = ROOT_ID, .name = bytes_of("b")};
+    assert_int_equal(tree_apply(tree, &link), 0);
+
+    node_ext(link.ret_node)->nlink = LINKS_MAX; /* nobody has so many in memory */
+    link.name = bytes_of("c");
+    assert_int_equal(tree_apply(tree, &link), -EMLINK);
+    node_ext(tree_find(tree, link.id))->nlink = 2;
+    node_ext(tree->root)->nlink = LINKS_MAX;
+    effect.name = bytes_of("d");
+    effect.mode = S_IFDIR;
+    assert_int_equal(tree_apply(tree, &effect), -EMLINK);
+    node_ext(tree->root)->nlink = 2;
+    tree_verify(tree);
+    tree_free(tree);
+}
+
+static void an_effect_of_unknown_kind_is_refused(void **state)
+{
+    (void)state;
+    struct tree *tree = tree_new(1, 0, 0, 0755, 0);
+    assert_non_null(tree);
+    struct effect effect = {.id = ROOT_ID};
+    assert_int_equal(tree_apply(tree, &effect), -EINVAL);
+    effect.kind = (enum effect_kind)(EFFECT_RELEASE + 1);
+    assert_int_equal(tree_apply(tree, &effect), -EINVAL);
+    tree_free(tree);
+    tree_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_a_naive_model_under_random_effects),
+        cmocka_unit_test(links_are_bounded),
+        cmocka_unit_test(an_effect_of_unknown_kind_is_refused),
     };
     return cmocka_run_group_tests_name("tree", tests, NULL, NULL);
 }

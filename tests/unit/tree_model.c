@@ -405,7 +405,7 @@ static int expire(const struct model *model, struct model_node *node, const stru
 {
     if (S_ISDIR(node->mode))
         return -EISDIR;
-    if (!find_name_of(model, node->id))
+    if (effect->expires_ns != INT64_MAX && !find_name_of(model, node->id))
         return -ENOENT;
     node->expires_ns = effect->expires_ns;
     node->version = effect->version;
