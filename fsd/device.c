@@ -100,13 +100,10 @@ static void end(struct device *device, int error)
 static bool serve_one(struct device *device, int *ret_error)
 {
     int len = fuse_session_receive_buf(device->session, &device->buffer);
-    if (len > 0) {
-        device->serving = true;
+    if (len > 0)
         fuse_session_process_buf(device->session, &device->buffer);
-        device->serving = false;
-    } else if (len != -EINTR && len != -EAGAIN) {
+    else if (len != -EINTR && len != -EAGAIN)
         *ret_error = len; /* 0: unmounted */
-    }
     return len > 0 || len == -EINTR;
 }
 
@@ -194,7 +191,8 @@ int device_mount(struct device *device, uv_loop_t *loop, struct fs *fs, const ch
 err_mount:
     fuse_session_unmount(device->session);
 err:
-    snprintf(ret_why, why_bytes, "cannot mount on %s: %s", mountpoint, fuse_said[0] ? fuse_said : "FUSE refuses");
+    snprintf(ret_why, why_bytes, "cannot mount on %s: %s", mountpoint,
+             fuse_said[0] ? fuse_said : "fusermount3 refuses, see the line above");
     if (device->session)
         fuse_session_destroy(device->session);
     device->session = NULL;

@@ -29,7 +29,6 @@ struct device {
     bool polling;
     bool answered;                /* the kernel's first request, INIT */
     bool ready;                   /* and on_ready was called */
-    bool serving;                 /* a request of the kernel is being run right now */
     unsigned turns, lonely_turns; /* see tries_again */
     pid_t unmounter;              /* the child that unmounts; 0: none yet */
     char mountpoint[4096];

@@ -23,6 +23,7 @@
 
 #include "fsd/attr.h"
 #include "fsd/inodes.h"
+#include "fsd/notifier.h"
 #include "fsd/release.h"
 #include "kvcore/base/buf.h"
 #include "kvcore/rpc/backend.h"
@@ -51,7 +52,7 @@ struct fs_call {
     fuse_req_t req;
     fs_finish *finish;
     uint64_t id;              /* of the node that the operation names by id, 0: by name */
-    uint64_t offset;          /* readdir */
+    uint64_t offset;          /* readdir: the position; write: the kernel's */
     size_t size;              /* of the buffer to fill, or the bytes written */
     int flags;                /* create: open(2)'s; readdir: whether with attributes */
     struct kv_request second; /* what an operation of two steps asks for next */
@@ -64,6 +65,7 @@ struct fs {
     struct backend *backend;      /* borrowed */
     struct fuse_session *session; /* set by the device that serves it */
     struct device *device;
+    struct notifier *notifier; /* borrowed; NULL where the kernel keeps nothing anyway */
     struct attr_view view;
     struct inodes inodes;
     struct releases releases;

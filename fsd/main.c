@@ -16,6 +16,7 @@
 #include "kvcore/base/version.h"
 #include "kvcore/client/client.h"
 #include "kvcore/server/local.h"
+#include "kvcore/tree/node.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ struct kvfs {
     struct fs fs;
     struct device device;
     struct notifier notifier;
+    bool answers_held; /* to clients of the embedded store */
     int exit_code;
 };
 
@@ -82,20 +84,38 @@ static bool kernel_knows(const struct kvfs *kvfs, uint64_t id)
     return id == FUSE_ROOT_ID || inodes_lookups(&kvfs->fs.inodes, id);
 }
 
-static void entry_changed(struct kvfs *kvfs, uint64_t dir, struct bytes name)
+/* Who made the change gets no answer before the kernel has dropped the old. */
+static void hold_answers(struct kvfs *kvfs, bool told)
 {
-    if (kernel_knows(kvfs, dir))
-        notifier_entry(&kvfs->notifier, dir, name);
+    if (told && !kvfs->answers_held)
+        local_hold_answers(kvfs->local, true);
+    kvfs->answers_held |= told;
+}
+
+static void on_told(void *user)
+{
+    struct kvfs *kvfs = user;
+    if (kvfs->answers_held)
+        local_hold_answers(kvfs->local, false);
+    kvfs->answers_held = false;
 }
 
 static void inode_changed(struct kvfs *kvfs, uint64_t id, bool data)
 {
     if (kernel_knows(kvfs, id))
-        notifier_inode(&kvfs->notifier, id, data);
+        hold_answers(kvfs, notifier_inode(&kvfs->notifier, id, data));
 }
 
-/* Somebody else changed the embedded store: `kv`, or time. While a request of the kernel is being served there is no
- * waiting: what the kernel would let us wait for may be that request. */
+/* The kernel does nothing at a notice about a name that it has not cached, so the directory is told apart: its listing
+ * is its data. */
+static void entry_changed(struct kvfs *kvfs, uint64_t dir, struct bytes name)
+{
+    if (kernel_knows(kvfs, dir))
+        hold_answers(kvfs, notifier_entry(&kvfs->notifier, dir, name));
+    inode_changed(kvfs, dir, true);
+}
+
+/* Somebody else changed the embedded store: `kv`, or time. */
 static void on_change(void *user, const struct effect *effect)
 {
     struct kvfs *kvfs = user;
@@ -126,8 +146,9 @@ static void on_change(void *user, const struct effect *effect)
     case EFFECT_RELEASE:
         break;
     }
-    if (!kvfs->device.serving)
-        notifier_wait(&kvfs->notifier);
+    /* Of an unlinked node that has other names, and of a renamed one, nlink and ctime have changed too. */
+    if (effect->ret_node && (effect->kind == EFFECT_UNLINK || effect->kind == EFFECT_RENAME))
+        inode_changed(kvfs, effect->ret_node->id, false);
 }
 
 static void on_server_state(void *user, bool connected, const char *why)
@@ -142,7 +163,7 @@ static void on_server_state(void *user, bool connected, const char *why)
 static void on_ready(struct device *device)
 {
     struct kvfs *kvfs = device->user;
-    if (kvfs->local && notifier_start(&kvfs->notifier, device->session) < 0)
+    if (kvfs->local && notifier_start(&kvfs->notifier, &kvfs->loop, device->session, on_told, kvfs) < 0)
         log_warning("no thread for notices to the kernel: the mount will not see what kv changes");
     if (kvfs->options.foreground)
         return;
@@ -168,6 +189,7 @@ static void on_end(struct device *device, int error)
     kvfs->exit_code = error ? 1 : 0;
     device_close(device);
     notifier_stop(&kvfs->notifier);
+    on_told(kvfs); /* there is no kernel any more that could show old data */
     for (int i = 0; i < END_SIGNALS; i++)
         uv_close((uv_handle_t *)&kvfs->signals[i], NULL);
     if (kvfs->local)
@@ -244,6 +266,7 @@ static int mount_store(struct kvfs *kvfs)
     rc = fs_init(&kvfs->fs, &kvfs->loop, backend, &options->view);
     if (rc < 0)
         goto err_store;
+    kvfs->fs.notifier = kvfs->local ? &kvfs->notifier : NULL;
     kvfs->device.on_ready = on_ready;
     kvfs->device.on_end = on_end;
     kvfs->device.user = kvfs;

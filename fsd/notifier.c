@@ -40,82 +40,84 @@ static void run(void *user)
     uv_mutex_lock(&notifier->mutex);
     while (!notifier->stopping) {
         if (!notifier->waiting.len) {
-            notifier->busy = false;
-            uv_cond_signal(&notifier->idle);
             uv_cond_wait(&notifier->work, &notifier->mutex);
             continue;
         }
         struct buf emptied = told;
         told = notifier->waiting;
         notifier->waiting = emptied;
+        notifier->telling = true;
         uv_mutex_unlock(&notifier->mutex);
         tell_all(notifier->session, &told);
         told.len = 0;
         uv_mutex_lock(&notifier->mutex);
+        notifier->telling = false;
+        if (!notifier->waiting.len)
+            uv_async_send(&notifier->told);
     }
-    notifier->busy = false;
-    uv_cond_signal(&notifier->idle);
     uv_mutex_unlock(&notifier->mutex);
     buf_close(&told);
 }
 
-static void add(struct notifier *notifier, const struct notice *notice, struct bytes name)
+static void on_async(uv_async_t *async)
+{
+    struct notifier *notifier = async->data;
+    uv_mutex_lock(&notifier->mutex);
+    bool all = !notifier->telling && !notifier->waiting.len;
+    uv_mutex_unlock(&notifier->mutex);
+    if (all)
+        notifier->on_told(notifier->user);
+}
+
+static bool add(struct notifier *notifier, const struct notice *notice, struct bytes name)
 {
     if (!notifier->started)
-        return;
+        return false;
     uv_mutex_lock(&notifier->mutex);
     struct buf *waiting = &notifier->waiting;
     size_t need = sizeof *notice + notice->name_bytes;
-    if (waiting->len + need > NOTIFIER_BYTES_MAX || buf_reserve(waiting, need) < 0) {
-        log_error("the kernel takes no notice of changes: the mount may show old data");
-    } else {
+    bool fits = waiting->len + need <= NOTIFIER_BYTES_MAX && buf_reserve(waiting, need) == 0;
+    if (fits) {
         CHECK(buf_append(waiting, notice, sizeof *notice) == 0);
         if (notice->name_bytes)
             CHECK(buf_append(waiting, name.data, name.len) == 0 && buf_append(waiting, "", 1) == 0);
-        notifier->busy = true;
         uv_cond_signal(&notifier->work);
     }
     uv_mutex_unlock(&notifier->mutex);
+    if (!fits)
+        log_error("too many changes for the kernel to take notice of: the mount may show old data");
+    return fits;
 }
 
-void notifier_inode(struct notifier *notifier, uint64_t id, bool data)
+bool notifier_inode(struct notifier *notifier, uint64_t id, bool data)
 {
-    add(notifier, &(struct notice){.id = id, .data = data}, (struct bytes){0});
+    return add(notifier, &(struct notice){.id = id, .data = data}, (struct bytes){0});
 }
 
-void notifier_entry(struct notifier *notifier, uint64_t dir, struct bytes name)
+bool notifier_entry(struct notifier *notifier, uint64_t dir, struct bytes name)
 {
-    add(notifier, &(struct notice){.id = dir, .name_bytes = (uint32_t)name.len + 1}, name);
+    return add(notifier, &(struct notice){.id = dir, .name_bytes = (uint32_t)name.len + 1}, name);
 }
 
-void notifier_wait(struct notifier *notifier)
+int notifier_start(struct notifier *notifier, uv_loop_t *loop, struct fuse_session *session,
+                   void (*on_told)(void *user), void *user)
 {
-    if (!notifier->started)
-        return;
-    uint64_t now = uv_hrtime(), end = now + NOTIFIER_WAIT_MS * 1000000ull;
-    uv_mutex_lock(&notifier->mutex);
-    for (; notifier->busy && now < end; now = uv_hrtime())
-        uv_cond_timedwait(&notifier->idle, &notifier->mutex, end - now);
-    uv_mutex_unlock(&notifier->mutex);
-}
-
-int notifier_start(struct notifier *notifier, struct fuse_session *session)
-{
-    *notifier = (struct notifier){.session = session};
+    *notifier = (struct notifier){.session = session, .on_told = on_told, .user = user};
     int rc = uv_mutex_init(&notifier->mutex);
     if (rc < 0)
         return rc;
     if ((rc = uv_cond_init(&notifier->work)) < 0)
         goto err_mutex;
-    if ((rc = uv_cond_init(&notifier->idle)) < 0)
+    if ((rc = uv_async_init(loop, &notifier->told, on_async)) < 0)
         goto err_work;
+    notifier->told.data = notifier;
     if ((rc = uv_thread_create(&notifier->thread, run, notifier)) < 0)
-        goto err_idle;
+        goto err_told;
     notifier->started = true;
     return 0;
 
-err_idle:
-    uv_cond_destroy(&notifier->idle);
+err_told:
+    uv_close((uv_handle_t *)&notifier->told, NULL);
 err_work:
     uv_cond_destroy(&notifier->work);
 err_mutex:
@@ -132,7 +134,7 @@ void notifier_stop(struct notifier *notifier)
     uv_cond_signal(&notifier->work);
     uv_mutex_unlock(&notifier->mutex);
     uv_thread_join(&notifier->thread);
-    uv_cond_destroy(&notifier->idle);
+    uv_close((uv_handle_t *)&notifier->told, NULL);
     uv_cond_destroy(&notifier->work);
     uv_mutex_destroy(&notifier->mutex);
     buf_close(&notifier->waiting);

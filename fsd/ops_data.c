@@ -3,6 +3,7 @@
 
 #include "kvcore/base/error.h"
 
+#include <fcntl.h>
 #include <sys/uio.h>
 
 enum { READ_PIECES_MAX = 512 };
@@ -65,16 +66,31 @@ static const struct kv_request *finish_write(struct fs_call *call, const struct 
     return NULL;
 }
 
+/* The kernel has put the bytes into its cache where it believed the end to be. Where that was wrong, it has to forget
+ * them; if others share the server, it finds out by itself (FUSE_CAP_AUTO_INVAL_DATA). */
+static const struct kv_request *finish_append(struct fs_call *call, const struct kv_reply *reply)
+{
+    struct notifier *notifier = call->fs->notifier;
+    if (!reply->error && reply->uint != call->offset + call->size && notifier)
+        notifier_inode(notifier, call->id, true);
+    return finish_write(call, reply);
+}
+
+/* What is written with O_APPEND goes to where the end is now, which the kernel cannot know: others append too. Not so
+ * what the kernel writes from a mapping. */
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *file)
 {
-    (void)file;
-    struct fs_call *call = fs_call(req, finish_write);
+    bool append = file->flags & O_APPEND && !file->writepage;
+    struct fs_call *call = fs_call(req, append ? finish_append : finish_write);
     if (!call)
         return;
     call->id = ino;
+    call->offset = (uint64_t)offset;
     call->size = size;
     struct kv_request request = {
-        .op = KV_OP_WRITE, .node = kv_ref_id(ino), .offset = (uint64_t)offset, .value = bytes_make(data, size)};
+        .op = append ? KV_OP_APPEND : KV_OP_WRITE, .node = kv_ref_id(ino), .value = bytes_make(data, size)};
+    if (!append)
+        request.offset = call->offset;
     fs_submit(call, &request);
 }
 

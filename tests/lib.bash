@@ -45,6 +45,8 @@ wait_until() {
 
 # start_server [ARGUMENT...]: a node on $T/s.sock, ready when this returns. Sets SERVER_PID and KV_STORE.
 start_server() {
+    # What a server before this one said must not be taken for its words.
+    : >"$T/server.out"
     # Closing 3 keeps bats from waiting for the server's end.
     "$KV_BIN/kvcored" --unix "$T/s.sock" "$@" >"$T/server.out" 2>>"$T/server.log" </dev/null 3>&- &
     SERVER_PID=$!

@@ -1,6 +1,6 @@
 /* Every bound of kvfs, in one place, tied together by static assertions.
  *
- * A bound that the user can lower or raise has its default here and its name in docs/kvcored.conf; what has no
+ * A bound that the user can lower or raise has its default here and its name in kvcored.conf(5); what has no
  * option is part of the format or of the protocol.
  */
 #ifndef KV_BASE_LIMITS_H
@@ -44,6 +44,7 @@
 #define CLIENT_INFLIGHT_MAX       4096         /* requests without an answer on one client connection */
 #define CLIENT_REQUESTS_MAX       65536        /* requests of one client: in flight and waiting */
 #define CLIENT_HELD_BYTES_MAX     (256u << 20) /* encoded requests that one client holds */
+#define CLIENT_OUTPUT_BYTES       (16u << 20)  /* of requests in flight that the socket has not taken: the next wait */
 #define CLIENT_CONNECT_MS         3000         /* one attempt: resolve, connect, hello */
 #define CLIENT_BACKOFF_FIRST_MS   20           /* between two attempts to connect; doubles up to ... */
 #define CLIENT_BACKOFF_LAST_MS    1000

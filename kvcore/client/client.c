@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What stays true between two turns of the loop: a request that waits while the uplink is up and fewer than
- * CLIENT_INFLIGHT_MAX are in flight has been appended to the connection. A request that is over but not told lies in
- * table.ending, and the `teller` timer is set: that is how no callback comes from inside submit or cancel. */
+/* What stays true between two turns of the loop: a request waits while the uplink is up only because may_send forbids
+ * to append it to the connection. A request that is over but not told lies in table.ending, and the `teller` timer is
+ * set: that is how no callback comes from inside submit or cancel. */
 enum told { TOLD_NOTHING, TOLD_DOWN, TOLD_UP };
 
 struct client {
@@ -131,7 +131,16 @@ static void on_deadline(uv_timer_t *timer)
 
 /* --- the connection ------------------------------------------------------------------------------------------- */
 
-/* Appends what waits to the connection, as far as the bound on what is in flight allows. */
+/* One more request may go. The bound on bytes keeps what must not be sent twice, and is therefore held nowhere else,
+ * from piling up in the connection. An answer opens it again, and there will be one: something is in flight. */
+static bool may_send(const struct client *client, const struct conn *conn)
+{
+    size_t unsent = conn->out.len + uv_stream_get_write_queue_size(&conn->stream);
+    size_t in_flight = client->table.sent_count;
+    return in_flight == 0 || (in_flight < CLIENT_INFLIGHT_MAX && unsent < CLIENT_OUTPUT_BYTES);
+}
+
+/* Appends what waits to the connection, as far as the bounds on what is in flight allow. */
 static void send_waiting(struct client *client)
 {
     struct pending_table *table = &client->table;
@@ -140,7 +149,7 @@ static void send_waiting(struct client *client)
         return;
     struct conn *conn = uplink_conn(&client->uplink);
     bool sent = false;
-    while (table->sent_count < CLIENT_INFLIGHT_MAX && (pending = TAILQ_FIRST(&table->waiting))) {
+    while ((pending = TAILQ_FIRST(&table->waiting)) && may_send(client, conn)) {
         if (buf_append(&conn->out, pending->frame.data, pending->frame.len) < 0) {
             pending_end(table, pending, -ENOMEM);
             tell_soon(client);

@@ -12,8 +12,8 @@
  * refused". Some refusals end everything at once: a wrong password (KV_NOAUTH), something that does not speak our
  * protocol. They hold for new requests too, which submit answers at once, until a later attempt gets through.
  *
- * Bounds: CLIENT_INFLIGHT_MAX requests are in flight, the next wait for their turn; past CLIENT_REQUESTS_MAX, or past
- * CLIENT_HELD_BYTES_MAX of encoded requests, submit answers KV_BUSY.
+ * Bounds: CLIENT_INFLIGHT_MAX requests are in flight, CLIENT_OUTPUT_BYTES of them not yet sent; the next wait for their
+ * turn; past CLIENT_REQUESTS_MAX, or past CLIENT_HELD_BYTES_MAX of encoded requests, submit answers KV_BUSY.
  *
  * One thread: all calls and callbacks are on the loop's.
  */

@@ -264,7 +264,8 @@ static void on_hello_answer(struct uplink *uplink, const struct message *message
         return;
     }
     if (reply.error) {
-        why_set(uplink, reply.text[0] ? reply.text : error_text(reply.error));
+        const char *text = reply.text[0] ? reply.text : error_text(reply.error);
+        why_set(uplink, strncmp(text, "hello: ", 7) == 0 ? text + 7 : text); /* nobody asked for a hello */
         fail(uplink, reply.error, reply.error != KV_LOADING && reply.error != KV_BUSY);
         return;
     }

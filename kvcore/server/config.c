@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void config_init(struct config *config)
@@ -91,7 +92,8 @@ int config_set_log_level(struct config *config, const char *text, char *why, siz
 int config_read_password(struct config *config, const char *path, char *why, size_t why_bytes)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = fd < 0 ? -1 : read(fd, config->password, sizeof config->password - 1);
+    char text[sizeof config->password + 1];
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     int rc = len < 0 ? -errno : 0;
     if (fd >= 0)
         close(fd);
@@ -99,12 +101,13 @@ int config_read_password(struct config *config, const char *path, char *why, siz
         snprintf(why, why_bytes, "cannot read the password file '%s': %s", path, strerror(-rc));
         return rc;
     }
-    config->password[len] = '\0';
-    config->password[strcspn(config->password, "\r\n")] = '\0';
-    if (config->password[0])
-        return 0;
-    snprintf(why, why_bytes, "the password file '%s' is empty", path);
-    return -EINVAL;
+    text[len] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+    if (!text[0]) {
+        snprintf(why, why_bytes, "the password file '%s' is empty", path);
+        return -EINVAL;
+    }
+    return copy(config->password, sizeof config->password, "the password", text, why, why_bytes);
 }
 
 /* libconfuse reports through a callback without a context of ours. */
@@ -155,6 +158,11 @@ int config_read(struct config *config, const char *path, char *why, size_t why_b
         CFG_STR("log-level", NULL, CFGF_NODEFAULT),
         CFG_END(),
     };
+    struct stat stat_buf;
+    if (stat(path, &stat_buf) == 0 && !S_ISREG(stat_buf.st_mode)) { /* libconfuse would end the process */
+        snprintf(why, why_bytes, "cannot read the configuration file '%s': it is not a file", path);
+        return -EINVAL;
+    }
     cfg_t *cfg = cfg_init(words, CFGF_NONE);
     if (!cfg)
         return -ENOMEM;

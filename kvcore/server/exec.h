@@ -45,12 +45,19 @@ int exec_make_parents(struct exec *exec, struct tree_place *place);
 unsigned exec_slot(struct exec *exec, const struct kv_ref *ref);
 
 /* Why a place cannot be used as it stands: -ENOENT when a parent is missing, 0 otherwise. */
-int exec_need_parent(struct exec *exec, const struct tree_place *place);
+int exec_need_parent(const struct tree_place *place);
+
+/* -ENAMETOOLONG with a text when the place's key is longer than keys may be: reached by directory id, names can add up
+ * to more than a client could ever write as a key. */
+int exec_check_key(struct exec *exec, const struct tree_place *place);
 
 /* --- changing them (store.c) --- */
 
 /* A new effect with this request's time and version. */
 struct effect exec_effect(const struct exec *exec, enum effect_kind kind);
+
+/* Removes a node whose time has come, with every name it has, unless memory is short. */
+int exec_expire(struct exec *exec, struct node *node);
 
 /* Applies it and tells the sinks. */
 int exec_apply(struct exec *exec, struct effect *effect);
@@ -58,9 +65,21 @@ int exec_apply(struct exec *exec, struct effect *effect);
 /* Is there memory for so many bytes more? -ENOSPC with a text. */
 int exec_admit(struct exec *exec, uint64_t more_bytes);
 
+/* Sets the whole value of the file at a place, making it with its parents where nothing is. -EISDIR, -EINVAL. */
+int exec_set_at(struct exec *exec, struct tree_place *place, struct bytes value, struct node **ret_node);
+
+/* Changes when the node expires; it may move in memory. */
+int exec_set_expiry(struct exec *exec, struct node **node, int64_t expires_ns);
+
 /* Creates a node at an empty place: owner and mode from the request's options, or as the parent's. */
 int exec_create(struct exec *exec, const struct tree_place *place, uint32_t type, uint32_t default_mode,
                 struct bytes value, uint64_t rdev, struct node **ret_node);
+
+enum { INTEGER_BYTES = 24 }; /* room for a decimal 64-bit integer, its sign and a terminator */
+
+/* A decimal 64-bit integer and nothing else; one newline at the end is forgiven, since `echo 5 > counter` writes one.
+ * -EINVAL. */
+int exec_parse_integer(struct bytes text, int64_t *ret_number);
 
 /* --- answering --- */
 

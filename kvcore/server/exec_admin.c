@@ -35,7 +35,9 @@ int exec_HELLO(struct exec *exec)
                              request->options & KV_OPT_PASSWORD ? "the password is wrong" : "a password is required");
     if (request->options & KV_OPT_CLIENT) {
         size_t len = request->name.len < sizeof session->client - 1 ? request->name.len : sizeof session->client - 1;
-        memcpy(session->client, request->name.data, len);
+        for (size_t i = 0; i < len; i++) /* it goes to logs */
+            session->client[i] =
+                request->name.data[i] > ' ' && request->name.data[i] < 127 ? request->name.data[i] : '?';
         session->client[len] = '\0';
     }
     struct kv_fields fields = fields_begin(exec, (struct bytes){0});

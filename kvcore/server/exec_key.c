@@ -6,13 +6,13 @@
 
 #include <stdio.h>
 
-/* Room for a decimal int64 and its sign. */
-enum { NUMBER_BYTES = 24 };
-
 /* The file at a place, made (empty) with its parents when nothing is there. */
-static int file_or_new(struct exec *exec, const struct kv_ref *ref, uint64_t more_bytes, struct node **ret_node)
+static int file_or_new(struct exec *exec, const struct kv_ref *ref, uint64_t offset, uint64_t more_bytes,
+                       struct node **ret_node)
 {
     struct tree_place place;
+    if (offset > VALUE_BYTES_MAX || more_bytes > VALUE_BYTES_MAX - offset) /* before anything is made */
+        return -EFBIG;
     int rc = exec_place(exec, ref, true, &place);
     if (rc == 0)
         rc = exec_admit(exec, more_bytes);
@@ -42,7 +42,7 @@ static int write_value(struct exec *exec, enum effect_kind kind, struct node *no
     return rc;
 }
 
-static int set_expiry(struct exec *exec, struct node **node, int64_t expires_ns)
+int exec_set_expiry(struct exec *exec, struct node **node, int64_t expires_ns)
 {
     struct effect effect = exec_effect(exec, EFFECT_EXPIRE);
     effect.id = (*node)->id;
@@ -90,7 +90,7 @@ static int check_set(struct exec *exec, const struct node *node)
                          (unsigned long long)request->if_version);
 }
 
-static int set_at(struct exec *exec, struct tree_place *place, struct bytes value, struct node **ret_node)
+int exec_set_at(struct exec *exec, struct tree_place *place, struct bytes value, struct node **ret_node)
 {
     int rc;
     if (!place->node) {
@@ -99,7 +99,8 @@ static int set_at(struct exec *exec, struct tree_place *place, struct bytes valu
     }
     if (!node_is_file(place->node))
         return node_is_dir(place->node) ? -EISDIR : -EINVAL;
-    rc = exec_admit(exec, value.len);
+    uint64_t stored = node_stored_bytes(place->node);
+    rc = value.len > stored ? exec_admit(exec, value.len - stored) : 0;
     return rc < 0 ? rc : write_value(exec, EFFECT_SET, place->node, 0, value, ret_node);
 }
 
@@ -115,67 +116,20 @@ int exec_SET(struct exec *exec)
     if (rc == 0 && request->options & KV_OPT_TTL)
         rc = expiry_time(exec, request->ttl_ms, &expires_ns);
     if (rc == 0)
-        rc = set_at(exec, &place, request->value, &node);
+        rc = exec_set_at(exec, &place, request->value, &node);
     /* As in Redis, a set without a time to live takes an old one away. */
     if (rc == 0 && (expires_ns != INT64_MAX || node->flags & NODE_EXPIRES))
-        rc = set_expiry(exec, &node, expires_ns);
+        rc = exec_set_expiry(exec, &node, expires_ns);
     if (rc < 0)
         return rc;
     exec_reply_uint(exec, node->version);
     return 0;
 }
 
-static int del_one(struct exec *exec, const struct kv_ref *ref, uint64_t *count)
-{
-    struct tree_place place;
-    int rc = exec_place(exec, ref, false, &place);
-    if (rc < 0)
-        return rc == -ENOTDIR || rc == -ESTALE ? 0 : rc; /* below a file, or gone: nothing is there to delete */
-    if (!place.node)
-        return 0;
-    if (node_is_dir(place.node))
-        return kv_reply_fail(exec->reply, -EISDIR, "del: '%.*s' is a directory; use rmdir", (int)ref->name.len,
-                             ref->name.data ? ref->name.data : "");
-    if (!place.dir)
-        return kv_reply_fail(exec->reply, -EINVAL, "del: takes a name, not an id");
-    struct effect effect = exec_effect(exec, EFFECT_UNLINK);
-    effect.dir = place.dir->id;
-    effect.name = place.name;
-    rc = exec_apply(exec, &effect);
-    *count += rc == 0;
-    return rc;
-}
-
-int exec_DEL(struct exec *exec)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < exec->request->node_count; i++) {
-        int rc = del_one(exec, &exec->request->nodes[i], &count);
-        if (rc < 0)
-            return rc;
-    }
-    exec_reply_uint(exec, count);
-    return 0;
-}
-
-int exec_EXISTS(struct exec *exec)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < exec->request->node_count; i++) {
-        struct node *node;
-        int rc = exec_node(exec, &exec->request->nodes[i], &node);
-        if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR && rc != -ESTALE)
-            return rc;
-        count += rc == 0;
-    }
-    exec_reply_uint(exec, count);
-    return 0;
-}
-
 int exec_APPEND(struct exec *exec)
 {
     struct node *node;
-    int rc = file_or_new(exec, &exec->request->node, exec->request->value.len, &node);
+    int rc = file_or_new(exec, &exec->request->node, 0, exec->request->value.len, &node);
     if (rc == 0 && exec->request->value.len)
         rc = write_value(exec, EFFECT_WRITE, node, node_size(node), exec->request->value, &node);
     if (rc < 0)
@@ -184,39 +138,16 @@ int exec_APPEND(struct exec *exec)
     return 0;
 }
 
-/* A decimal integer and nothing else; one newline at the end is forgiven, since `echo 5 > counter` writes one. */
-static int parse_integer(struct bytes text, int64_t *ret_number)
-{
-    size_t at = 0;
-    if (text.len && text.data[text.len - 1] == '\n')
-        text.len--;
-    bool negative = text.len && text.data[0] == '-';
-    at += negative;
-    if (at == text.len || text.len > NUMBER_BYTES)
-        return -EINVAL;
-    int64_t number = 0;
-    for (; at < text.len; at++) {
-        int digit = text.data[at] - '0';
-        if (digit < 0 || digit > 9 || __builtin_mul_overflow(number, 10, &number) ||
-            __builtin_sub_overflow(number, digit, &number)) /* downwards: INT64_MIN has no positive twin */
-            return -EINVAL;
-    }
-    if (!negative && __builtin_sub_overflow(0, number, &number))
-        return -EINVAL;
-    *ret_number = number;
-    return 0;
-}
-
 static int integer_of(struct exec *exec, const struct node *node, int64_t *ret_number)
 {
     struct bytes pieces[2];
     uint64_t bytes;
-    size_t count = tree_value(node, 0, NUMBER_BYTES + 1, pieces, 2, &bytes);
+    size_t count = tree_value(node, 0, INTEGER_BYTES + 1, pieces, 2, &bytes);
     if (bytes == 0) {
         *ret_number = 0;
         return 0;
     }
-    if (count != 1 || parse_integer(pieces[0], ret_number) < 0)
+    if (count != 1 || exec_parse_integer(pieces[0], ret_number) < 0)
         return kv_reply_fail(exec->reply, -EINVAL, "incr: the value is not a 64-bit integer");
     return 0;
 }
@@ -236,9 +167,9 @@ int exec_INCR(struct exec *exec)
         return rc;
     if (__builtin_add_overflow(number, request->delta, &number))
         return kv_reply_fail(exec->reply, -ERANGE, "incr: the result does not fit 64 bits");
-    char text[NUMBER_BYTES];
+    char text[INTEGER_BYTES];
     int len = snprintf(text, sizeof text, "%lld", (long long)number);
-    rc = set_at(exec, &place, bytes_make(text, (size_t)len), &node);
+    rc = exec_set_at(exec, &place, bytes_make(text, (size_t)len), &node);
     if (rc < 0)
         return rc;
     exec_reply_int(exec, number);
@@ -264,7 +195,7 @@ int exec_SETRANGE(struct exec *exec)
 {
     const struct kv_request *request = exec->request;
     struct node *node;
-    int rc = file_or_new(exec, &request->node, request->value.len, &node);
+    int rc = file_or_new(exec, &request->node, request->offset, request->value.len, &node);
     if (rc == 0 && request->value.len)
         rc = write_value(exec, EFFECT_WRITE, node, request->offset, request->value, &node);
     if (rc < 0)
@@ -273,107 +204,15 @@ int exec_SETRANGE(struct exec *exec)
     return 0;
 }
 
-/* Commands of many keys work within one slot, so that they mean the same on one node and in a cluster. */
-static int check_one_slot(struct exec *exec)
-{
-    const struct kv_request *request = exec->request;
-    unsigned slot = request->node_count ? exec_slot(exec, &request->nodes[0]) : 0;
-    for (size_t i = 1; i < request->node_count; i++)
-        if (exec_slot(exec, &request->nodes[i]) != slot)
-            return kv_reply_fail(exec->reply, KV_CROSSSLOT,
-                                 "%s: the keys lie in different slots; keys of one slot have the same first component, "
-                                 "or the same {tag} in it",
-                                 kv_op_info(request->op)->name);
-    return 0;
-}
-
-int exec_MGET(struct exec *exec)
-{
-    const struct kv_request *request = exec->request;
-    struct buf *text = &exec->store->scratch[1];
-    struct kv_entry *entries = exec_entries(exec, request->node_count);
-    if (!entries)
-        return -ENOMEM;
-    int rc = check_one_slot(exec);
-    if (rc < 0)
-        return rc;
-    text->len = 0;
-    uint64_t total = 0;
-    for (size_t i = 0; i < request->node_count; i++) {
-        struct node *node;
-        rc = exec_file(exec, &request->nodes[i], &node);
-        if (rc == -ENOENT || rc == -ENOTDIR || rc == -ESTALE || rc == -EISDIR || rc == -EINVAL)
-            continue; /* as in Redis: what is not a value is nil */
-        if (rc < 0)
-            return rc;
-        total += node_size(node);
-        if (total > READ_BYTES_MAX)
-            return kv_reply_fail(exec->reply, -EFBIG,
-                                 "mget: the values are too long for one message (at most %u bytes)", READ_BYTES_MAX);
-        entries[i].present = true;
-        entries[i].cookie = text->len;
-        struct bytes pieces[64];
-        uint64_t bytes;
-        for (uint64_t at = 0; at < node_size(node); at += bytes) {
-            size_t count = tree_value(node, at, UINT64_MAX, pieces, 64, &bytes);
-            for (size_t piece = 0; piece < count; piece++)
-                if ((rc = buf_append(text, pieces[piece].data, pieces[piece].len)) < 0)
-                    return rc;
-        }
-        entries[i].name.len = node_size(node);
-    }
-    for (size_t i = 0; i < request->node_count; i++)
-        if (entries[i].present)
-            entries[i].name.data = text->data ? text->data + entries[i].cookie : "";
-    exec->reply->kind = KV_REPLY_VALUES;
-    exec->reply->entries = entries;
-    exec->reply->count = request->node_count;
-    return 0;
-}
-
-/* Would a set of this key be refused? So that mset changes all or nothing. */
-static int check_settable(struct exec *exec, const struct kv_ref *ref, uint64_t *more_bytes, struct bytes value)
-{
-    struct tree_place place;
-    int rc = exec_place(exec, ref, true, &place);
-    if (rc < 0)
-        return rc;
-    if (place.node && !node_is_file(place.node))
-        return node_is_dir(place.node) ? -EISDIR : -EINVAL;
-    *more_bytes += value.len + 512;
-    return 0;
-}
-
-int exec_MSET(struct exec *exec)
-{
-    const struct kv_request *request = exec->request;
-    uint64_t more_bytes = 0;
-    int rc = check_one_slot(exec);
-    for (size_t i = 0; rc == 0 && i < request->node_count; i++)
-        rc = check_settable(exec, &request->nodes[i], &more_bytes, request->values[i]);
-    if (rc == 0)
-        rc = exec_admit(exec, more_bytes);
-    for (size_t i = 0; rc == 0 && i < request->node_count; i++) {
-        struct tree_place place;
-        struct node *node;
-        rc = exec_place(exec, &request->nodes[i], true, &place);
-        if (rc == 0)
-            rc = set_at(exec, &place, request->values[i], &node);
-        if (rc == 0 && node->flags & NODE_EXPIRES)
-            rc = set_expiry(exec, &node, INT64_MAX);
-    }
-    return rc;
-}
-
 int exec_EXPIRE(struct exec *exec)
 {
     struct node *node;
     int64_t expires_ns;
-    int rc = exec_file(exec, &exec->request->node, &node);
+    int rc = exec_node(exec, &exec->request->node, &node);
     if (rc == 0)
         rc = expiry_time(exec, exec->request->ttl_ms, &expires_ns);
     if (rc == 0)
-        rc = set_expiry(exec, &node, expires_ns);
+        rc = exec_set_expiry(exec, &node, expires_ns);
     if (rc < 0)
         return rc;
     exec_reply_bool(exec, true);
@@ -398,7 +237,7 @@ int exec_PERSIST(struct exec *exec)
     if (rc < 0)
         return rc;
     bool expires = node->flags & NODE_EXPIRES;
-    if (expires && (rc = set_expiry(exec, &node, INT64_MAX)) < 0)
+    if (expires && (rc = exec_set_expiry(exec, &node, INT64_MAX)) < 0)
         return rc;
     exec_reply_bool(exec, expires);
     return 0;

@@ -24,7 +24,7 @@ static int make(struct exec *exec, uint32_t type, uint32_t default_mode, struct 
     struct node *node;
     int rc = exec_place(exec, &exec->request->node, false, &place);
     if (rc == 0)
-        rc = place.node ? -EEXIST : exec_need_parent(exec, &place);
+        rc = place.node ? -EEXIST : exec_need_parent(&place);
     if (rc == 0)
         rc = exec_create(exec, &place, type, default_mode, value, rdev, &node);
     if (rc < 0)
@@ -39,11 +39,11 @@ int exec_CREATE(struct exec *exec)
     struct node *node;
     int rc = exec_place(exec, &exec->request->node, false, &place);
     if (rc == 0)
-        rc = exec_need_parent(exec, &place);
+        rc = exec_need_parent(&place);
     if (rc < 0)
         return rc;
-    if (place.node && exec->request->options & KV_OPT_NX)
-        return -EEXIST;
+    if (place.node && (exec->request->options & KV_OPT_NX || !node_is_file(place.node)))
+        return node_is_dir(place.node) && !(exec->request->options & KV_OPT_NX) ? -EISDIR : -EEXIST;
     node = place.node;
     if (!node && (rc = exec_create(exec, &place, S_IFREG, 0644, (struct bytes){0}, 0, &node)) < 0)
         return rc;
@@ -122,7 +122,9 @@ int exec_LINK(struct exec *exec)
     if (rc == 0)
         rc = exec_place(exec, &exec->request->target, false, &place);
     if (rc == 0)
-        rc = place.node ? -EEXIST : exec_need_parent(exec, &place);
+        rc = place.node ? -EEXIST : exec_need_parent(&place);
+    if (rc == 0)
+        rc = exec_check_key(exec, &place);
     if (rc == 0)
         rc = exec_admit(exec, KEY_BYTES_MAX);
     if (rc < 0)
@@ -157,6 +159,21 @@ static int reply_held(struct exec *exec, uint64_t id)
     return 0;
 }
 
+/* Empties a directory of what has expired. -ENOTEMPTY as soon as something else is found. */
+static int drop_expired_children(struct exec *exec, struct node *dir)
+{
+    struct dentry *first;
+    while (dir_list(node_dir(dir), (struct bytes){0}, &first, 1)) {
+        struct node *node = dentry_node(first);
+        if (node_expires_ns(node) > exec->now_ns)
+            return -ENOTEMPTY;
+        int rc = exec_expire(exec, node);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 static int remove_name(struct exec *exec, enum effect_kind kind)
 {
     struct tree_place place;
@@ -172,6 +189,8 @@ static int remove_name(struct exec *exec, enum effect_kind kind)
     effect.name = place.name;
     effect.flags = exec->request->options & KV_OPT_HOLD ? EFFECT_HOLD : 0;
     rc = exec_apply(exec, &effect);
+    if (rc == -ENOTEMPTY && exec->tree->expiry.count && (rc = drop_expired_children(exec, place.node)) == 0)
+        rc = exec_apply(exec, &effect);
     return rc < 0 ? rc : reply_held(exec, effect.ret_held);
 }
 
@@ -192,7 +211,9 @@ int exec_RENAME(struct exec *exec)
         return -ENOENT;
     if (!from.dir || !to.dir) /* the root, or an id, which has no name to change */
         return from.node->id == ROOT_ID || (to.node && to.node->id == ROOT_ID) ? -EBUSY : -EINVAL;
-    rc = exec_need_parent(exec, &to);
+    rc = exec_need_parent(&to);
+    if (rc == 0)
+        rc = exec_check_key(exec, &to);
     if (rc < 0)
         return rc;
     struct effect effect = exec_effect(exec, EFFECT_RENAME);
@@ -270,9 +291,16 @@ int exec_LS(struct exec *exec)
     struct dentry **found = page(exec, max);
     if (!found)
         return -ENOMEM;
+    enum kv_entry_shape shape = request->options & KV_OPT_LONG ? KV_ENTRY_ATTR : KV_ENTRY_NAME;
     struct bytes after = request->options & KV_OPT_AFTER ? request->after : (struct bytes){0};
-    size_t count = dir_list(node_dir(dir), after, found, max);
-    return reply_entries(exec, found, count, request->options & KV_OPT_LONG ? KV_ENTRY_ATTR : KV_ENTRY_NAME);
+    for (size_t count = 1; rc == 0 && count;) { /* an empty page would say "the end" */
+        count = dir_list(node_dir(dir), after, found, max);
+        rc = reply_entries(exec, found, count, shape);
+        if (count == 0 || exec->reply->count)
+            break;
+        after = dentry_name(found[count - 1]);
+    }
+    return rc;
 }
 
 int exec_READDIR(struct exec *exec)
@@ -285,6 +313,13 @@ int exec_READDIR(struct exec *exec)
     struct dentry **found = page(exec, max);
     if (!found)
         return -ENOMEM;
-    size_t count = dir_scan(node_dir(dir), exec->request->cookie, found, max);
-    return reply_entries(exec, found, count, KV_ENTRY_COOKIE_ATTR);
+    uint64_t after = exec->request->cookie;
+    for (size_t count = 1; rc == 0 && count;) { /* as in ls */
+        count = dir_scan(node_dir(dir), after, found, max);
+        rc = reply_entries(exec, found, count, KV_ENTRY_COOKIE_ATTR);
+        if (count == 0 || exec->reply->count)
+            break;
+        after = dir_cookie(node_dir(dir), dentry_name(found[count - 1]));
+    }
+    return rc;
 }

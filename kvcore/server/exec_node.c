@@ -62,12 +62,19 @@ int exec_READ(struct exec *exec)
     return rc < 0 ? rc : exec_reply_value(exec, node, exec->request->offset, exec->request->length);
 }
 
+/* A write within what is stored takes no more memory, and works when the store is full. */
+static bool overwrites(const struct node *node, uint64_t offset, size_t len)
+{
+    uint64_t size = node_size(node);
+    return offset <= size && len <= size - offset && node_stored_bytes(node) >= size;
+}
+
 int exec_WRITE(struct exec *exec)
 {
     const struct kv_request *request = exec->request;
     struct node *node;
     int rc = exec_file(exec, &request->node, &node);
-    if (rc == 0)
+    if (rc == 0 && !overwrites(node, request->offset, request->value.len))
         rc = exec_admit(exec, request->value.len);
     if (rc < 0)
         return rc;
@@ -141,27 +148,20 @@ static bool is_virtual(struct bytes name)
     return name.len >= strlen(XATTR_PREFIX) && memcmp(name.data, XATTR_PREFIX, strlen(XATTR_PREFIX)) == 0;
 }
 
-/* Seconds from now, as text; 0 takes the expiry away. */
+/* Seconds from now, as text. */
 static int set_virtual(struct exec *exec, struct node *node, struct bytes name, struct bytes value)
 {
     if (!bytes_equal(name, bytes_of(XATTR_TTL)))
         return kv_reply_fail(exec->reply, -EPERM, "setxattr: '%.*s' cannot be set", (int)name.len, name.data);
-    int64_t seconds = 0;
-    for (size_t i = 0; i < value.len; i++) {
-        int digit = value.data[i] - '0';
-        if (digit < 0 || digit > 9 || __builtin_mul_overflow(seconds, 10, &seconds) ||
-            __builtin_add_overflow(seconds, digit, &seconds))
-            return kv_reply_fail(exec->reply, -EINVAL, "setxattr: " XATTR_TTL " takes a count of seconds; 0: never");
-    }
-    if (value.len == 0)
-        return kv_reply_fail(exec->reply, -EINVAL, "setxattr: " XATTR_TTL " takes a count of seconds; 0: never");
+    int64_t seconds;
+    if (exec_parse_integer(value, &seconds) < 0)
+        return kv_reply_fail(exec->reply, -EINVAL, "setxattr: " XATTR_TTL " takes a count of seconds");
     struct effect effect = exec_effect(exec, EFFECT_EXPIRE);
     effect.id = node->id;
     effect.found = node;
-    effect.expires_ns = INT64_MAX;
-    if (seconds && (__builtin_mul_overflow(seconds, 1000000000, &seconds) ||
-                    __builtin_add_overflow(seconds, exec->now_ns, &effect.expires_ns)))
-        return -EINVAL;
+    if (__builtin_mul_overflow(seconds, 1000000000, &seconds) ||
+        __builtin_add_overflow(seconds, exec->now_ns, &effect.expires_ns) || effect.expires_ns == INT64_MAX)
+        return kv_reply_fail(exec->reply, -EINVAL, "setxattr: " XATTR_TTL ": the time is out of range");
     return exec_apply(exec, &effect);
 }
 
@@ -255,7 +255,7 @@ int exec_REMOVEXATTR(struct exec *exec)
     if (is_virtual(exec->request->name)) {
         if (!bytes_equal(exec->request->name, bytes_of(XATTR_TTL)))
             return -EPERM;
-        return node->flags & NODE_EXPIRES ? set_virtual(exec, node, exec->request->name, bytes_of("0")) : -ENODATA;
+        return node->flags & NODE_EXPIRES ? exec_set_expiry(exec, &node, INT64_MAX) : -ENODATA;
     }
     struct effect effect = exec_effect(exec, EFFECT_REMOVE_XATTR);
     effect.id = node->id;

@@ -1,5 +1,5 @@
 /* kvcored: a store node. Reads its options, makes the engine and the server, says that it is ready, and runs the loop
- * until SIGTERM or SIGINT, which close everything in order.
+ * until SIGTERM, SIGINT or SIGHUP, which close everything in order.
  *
  * Exit status: 0 stopped as asked; 1 could not start; 2 usage.
  */
@@ -87,7 +87,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         rc = take_option(key, arg, line, why, sizeof why);
     if (rc < 0) {
         fprintf(stderr, "kvcored: %s\n", why);
-        exit(key == 'c' ? 1 : 2);
+        exit(key == 'c' || key == OPTION_PASSWORD_FILE ? 1 : 2);
     }
     return 0;
 }
@@ -111,11 +111,15 @@ static void read_command_line(int argc, char **argv, struct config *config)
         config_add_listen(config, "127.0.0.1", (char[64]){0}, 64);
 }
 
+static const int end_signals[] = {SIGTERM, SIGINT, SIGHUP};
+enum { END_SIGNALS = sizeof end_signals / sizeof end_signals[0] };
+
 struct daemon {
     uv_loop_t loop;
     struct engine engine;
     struct server *server;
-    uv_signal_t on_term, on_int;
+    uv_signal_t signals[END_SIGNALS];
+    int signal_count; /* of them are in the loop */
 };
 
 static void on_engine_closed(void *user) { (void)user; }
@@ -126,20 +130,33 @@ static void on_server_closed(void *user)
     engine_close(&daemon->engine, on_engine_closed, daemon);
 }
 
-static void on_signal(uv_signal_t *signal, int number)
+/* Closes everything in order; the loop ends when that is done. */
+static void stop(struct daemon *daemon)
 {
-    struct daemon *daemon = signal->data;
-    log_info("stopping: %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
-    uv_close((uv_handle_t *)&daemon->on_term, NULL);
-    uv_close((uv_handle_t *)&daemon->on_int, NULL);
+    for (int i = 0; i < daemon->signal_count; i++)
+        uv_close((uv_handle_t *)&daemon->signals[i], NULL);
     server_free(daemon->server, on_server_closed, daemon);
 }
 
-static int watch_signal(struct daemon *daemon, uv_signal_t *signal, int number)
+static void on_signal(uv_signal_t *signal, int number)
 {
-    int rc = uv_signal_init(&daemon->loop, signal);
-    signal->data = daemon;
-    return rc < 0 ? rc : uv_signal_start(signal, on_signal, number);
+    log_info("stopping: %s", strsignal(number));
+    stop(signal->data);
+}
+
+static int watch_signals(struct daemon *daemon)
+{
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < END_SIGNALS; i++) {
+        uv_signal_t *signal = &daemon->signals[i];
+        rc = uv_signal_init(&daemon->loop, signal);
+        if (rc < 0)
+            break;
+        daemon->signal_count++;
+        signal->data = daemon;
+        rc = uv_signal_start(signal, on_signal, end_signals[i]);
+    }
+    return rc;
 }
 
 /* Every connection is a file descriptor: ask for all that we may have. */
@@ -180,6 +197,21 @@ static int listen_everywhere(struct daemon *daemon, const struct config *config,
     return rc;
 }
 
+static int serve(struct daemon *daemon, const struct config *config, char *why, size_t why_bytes)
+{
+    struct buf ready = {0};
+    int rc = listen_everywhere(daemon, config, &ready, why, why_bytes);
+    if (rc == 0)
+        rc = watch_signals(daemon);
+    if (rc == 0) {
+        printf("kvcored %s ready:%.*s\n", KVFS_VERSION, (int)ready.len, ready.data);
+        fflush(stdout);
+    }
+    buf_close(&ready);
+    return rc;
+}
+
+/* What a failure leaves to close is closed when the loop has run. */
 static int start(struct daemon *daemon, const struct config *config, char *why, size_t why_bytes)
 {
     struct engine_options engine = {.dir = config->dir[0] ? config->dir : NULL,
@@ -187,21 +219,17 @@ static int start(struct daemon *daemon, const struct config *config, char *why, 
                                     .password = config->password,
                                     .mode = "server"};
     struct server_options server = {config->connections_max, INPUT_TOTAL_BYTES_DEFAULT};
-    struct buf ready = {0};
     int rc = engine_open(&daemon->engine, &daemon->loop, &engine, why, why_bytes);
-    if (rc == 0)
-        rc = server_new(&daemon->loop, &daemon->engine.store, &server, &daemon->server);
-    if (rc == 0)
-        rc = listen_everywhere(daemon, config, &ready, why, why_bytes);
-    if (rc == 0)
-        rc = watch_signal(daemon, &daemon->on_term, SIGTERM);
-    if (rc == 0)
-        rc = watch_signal(daemon, &daemon->on_int, SIGINT);
-    if (rc == 0) {
-        printf("kvcored %s ready:%.*s\n", KVFS_VERSION, (int)ready.len, ready.data);
-        fflush(stdout);
+    if (rc < 0)
+        return rc;
+    rc = server_new(&daemon->loop, &daemon->engine.store, &server, &daemon->server);
+    if (rc < 0) {
+        engine_close(&daemon->engine, on_engine_closed, daemon);
+        return rc;
     }
-    buf_close(&ready);
+    rc = serve(daemon, config, why, why_bytes);
+    if (rc < 0)
+        stop(daemon);
     return rc;
 }
 
@@ -214,18 +242,20 @@ int main(int argc, char **argv)
     read_command_line(argc, argv, &config);
     log_open("kvcored", config.log_level);
     int rc = config_check(&config, why, sizeof why);
-    if (rc == 0) {
-        raise_file_limit(config.connections_max);
-        signal(SIGPIPE, SIG_IGN);
-        uv_loop_init(&daemon.loop);
-        rc = start(&daemon, &config, why, sizeof why);
-    }
     if (rc < 0) {
         fprintf(stderr, "kvcored: %s\n", why[0] ? why : error_text(rc));
         return 1;
     }
+    raise_file_limit(config.connections_max);
+    signal(SIGPIPE, SIG_IGN);
+    uv_loop_init(&daemon.loop);
+    int started = start(&daemon, &config, why, sizeof why);
+    if (started < 0)
+        fprintf(stderr, "kvcored: %s\n", why[0] ? why : error_text(started));
     uv_run(&daemon.loop, UV_RUN_DEFAULT);
     rc = uv_loop_close(&daemon.loop);
+    if (started < 0)
+        return 1;
     log_info(rc == 0 ? "stopped" : "stopped with work left over; please report this");
     return 0;
 }

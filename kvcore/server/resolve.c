@@ -13,15 +13,22 @@ static int bad_name(struct exec *exec, const char *what, struct bytes name, int 
                          name.data ? name.data : "", name.len > 64 ? "..." : "", why);
 }
 
-/* Something whose time has come is not there any more. */
-static struct node *unless_expired(const struct exec *exec, struct node *node)
+/* Something whose time has come is not there any more: whoever comes upon it removes it. */
+static int drop_expired(struct exec *exec, struct node **node)
 {
-    return node && node->flags & NODE_EXPIRES && node_expires_ns(node) <= exec->now_ns ? NULL : node;
+    if (!*node || !((*node)->flags & NODE_EXPIRES) || node_expires_ns(*node) > exec->now_ns)
+        return 0;
+    int rc = exec_expire(exec, *node);
+    *node = NULL;
+    return rc;
 }
 
 static int find_id(struct exec *exec, uint64_t id, struct node **ret_node)
 {
     struct node *node = tree_find(exec->tree, id);
+    int rc = drop_expired(exec, &node);
+    if (rc < 0)
+        return rc;
     if (!node)
         return -ESTALE;
     *ret_node = node;
@@ -43,8 +50,8 @@ static int place_in_dir(struct exec *exec, const struct kv_ref *ref, struct tree
     ret_place->dir = dir;
     ret_place->name = ref->name;
     ret_place->rest = (struct bytes){0};
-    ret_place->node = unless_expired(exec, tree_lookup(dir, ref->name));
-    return 0;
+    ret_place->node = tree_lookup(dir, ref->name);
+    return drop_expired(exec, &ret_place->node);
 }
 
 static int place_of_key(struct exec *exec, struct bytes key, bool follow, struct tree_place *ret_place)
@@ -58,8 +65,7 @@ static int place_of_key(struct exec *exec, struct bytes key, bool follow, struct
         return bad_name(exec, "key", key, rc, "leads through a symlink that points out of the store");
     if (rc < 0)
         return rc;
-    ret_place->node = unless_expired(exec, ret_place->node);
-    return 0;
+    return drop_expired(exec, &ret_place->node);
 }
 
 int exec_place(struct exec *exec, const struct kv_ref *ref, bool follow, struct tree_place *ret_place)
@@ -113,10 +119,14 @@ unsigned exec_slot(struct exec *exec, const struct kv_ref *ref)
     return node ? tree_slot_of(exec->tree, node) : id_slot(ref->id);
 }
 
-int exec_need_parent(struct exec *exec, const struct tree_place *place)
+int exec_need_parent(const struct tree_place *place) { return place->rest.len ? -ENOENT : 0; }
+
+int exec_check_key(struct exec *exec, const struct tree_place *place)
 {
-    (void)exec;
-    return place->rest.len ? -ENOENT : 0;
+    if (tree_key_fits(place->dir, place->name))
+        return 0;
+    return kv_reply_fail(exec->reply, -ENAMETOOLONG, "%s: the key would be longer than %d bytes",
+                         kv_op_info(exec->request->op)->name, KEY_BYTES_MAX);
 }
 
 int exec_make_parents(struct exec *exec, struct tree_place *place)
@@ -128,7 +138,7 @@ int exec_make_parents(struct exec *exec, struct tree_place *place)
         effect.dir = place->dir->id;
         effect.name = place->name;
         effect.id = tree_next_id(exec->tree, place->dir, place->name);
-        effect.mode = S_IFDIR | 0755;
+        effect.mode = S_IFDIR | 0755 | (place->dir->mode & S_ISGID);
         effect.uid = place->dir->uid;
         effect.gid = place->dir->gid;
         int rc = exec_admit(exec, NODE_COST_BYTES);
@@ -150,7 +160,9 @@ int exec_create(struct exec *exec, const struct tree_place *place, uint32_t type
     struct node *dir = place->dir;
     if (!dir) /* named by id, or the root: it is there already */
         return -EEXIST;
-    int rc = exec_admit(exec, NODE_COST_BYTES + value.len);
+    int rc = exec_check_key(exec, place);
+    if (rc == 0)
+        rc = exec_admit(exec, NODE_COST_BYTES + value.len);
     if (rc < 0)
         return rc;
     struct effect effect = exec_effect(exec, EFFECT_CREATE);

@@ -3,15 +3,13 @@
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
 #include "kvcore/base/log.h"
+#include "kvcore/server/endpoint.h"
 #include "kvcore/server/fields.h"
 
-#include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 enum { LISTEN_BACKLOG = 1024 };
 
@@ -162,7 +160,7 @@ static void on_peer_closed(struct conn *conn, int error)
 {
     struct peer *peer = conn->owner;
     struct server *server = peer->server;
-    if (error && error != -ECONNRESET && error != -EPIPE)
+    if (error && error != -ECONNRESET && error != -EPIPE && error != KV_BUSY)
         log_warning("connection of session %llu%s%s closed: %s (%s)", (unsigned long long)peer->session.id,
                     peer->session.client[0] ? " " : "", peer->session.client, error_text(error), error_name(error));
     store_session_end(server->store, &peer->session);
@@ -258,21 +256,6 @@ static int listener_start(struct server *server, struct listener *listener, int 
     return 0;
 }
 
-static int resolve(const struct address *address, struct sockaddr_storage *ret_socket, char *why, size_t why_bytes)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
-    char port[16];
-    snprintf(port, sizeof port, "%d", address->port);
-    int rc = getaddrinfo(address->host, port, &hints, &found);
-    if (rc != 0) {
-        snprintf(why, why_bytes, "cannot listen on '%s': %s", address->host, gai_strerror(rc));
-        return -EINVAL;
-    }
-    memcpy(ret_socket, found->ai_addr, found->ai_addrlen);
-    freeaddrinfo(found);
-    return 0;
-}
-
 static int port_of(const uv_tcp_t *tcp)
 {
     struct sockaddr_storage bound;
@@ -286,7 +269,7 @@ static int port_of(const uv_tcp_t *tcp)
 int server_listen_tcp(struct server *server, const struct address *address, int *ret_port, char *why, size_t why_bytes)
 {
     struct sockaddr_storage socket_address;
-    int rc = resolve(address, &socket_address, why, why_bytes);
+    int rc = endpoint_resolve(address, &socket_address, why, why_bytes);
     if (rc < 0)
         return rc;
     struct listener *listener = listener_new(server, false);
@@ -303,45 +286,9 @@ int server_listen_tcp(struct server *server, const struct address *address, int 
     return 0;
 }
 
-/* Does anybody answer on this Unix socket? */
-static bool socket_is_alive(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return true;
-    bool alive = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno != ECONNREFUSED;
-    close(fd);
-    return alive;
-}
-
-/* Makes way for a socket: a dead one is removed, anything else stays. */
-static int clear_path(const char *path, char *why, size_t why_bytes)
-{
-    struct stat stat;
-    if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
-        snprintf(why, why_bytes, "cannot listen on '%s': the path of a Unix socket has at most %zu bytes", path,
-                 sizeof((struct sockaddr_un *)0)->sun_path - 1);
-        return -ENAMETOOLONG;
-    }
-    if (lstat(path, &stat) < 0)
-        return 0;
-    if (!S_ISSOCK(stat.st_mode)) {
-        snprintf(why, why_bytes, "cannot listen on '%s': something that is not a socket is there", path);
-        return -EEXIST;
-    }
-    if (socket_is_alive(path)) {
-        snprintf(why, why_bytes, "cannot listen on '%s': another process listens there", path);
-        return -EADDRINUSE;
-    }
-    unlink(path);
-    return 0;
-}
-
 int server_listen_unix(struct server *server, const char *path, char *why, size_t why_bytes)
 {
-    int rc = clear_path(path, why, why_bytes);
+    int rc = endpoint_clear(path, why, why_bytes);
     if (rc < 0)
         return rc;
     struct listener *listener = listener_new(server, true);

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { EXPIRE_PER_REQUEST = 16 };
+enum { EXPIRE_PER_REQUEST = 16, SCRATCH_KEPT_BYTES_MAX = 4 << 20 };
 
 int store_init(struct store *store, const struct store_options *options)
 {
@@ -86,15 +86,16 @@ static void exec_end(struct exec *exec)
     exec->store->last_time_ns = exec->now_ns;
 }
 
-/* Removes a node whose time has come: every name it has. */
-static int remove_expired(struct exec *exec, struct node *node)
+int exec_expire(struct exec *exec, struct node *node)
 {
+    char name[NAME_BYTES_MAX];
     CHECK(!node_is_dir(node));
     for (uint32_t names = node_nlink(node); names > 0; names--) {
         struct dentry *dentry = node->flags & NODE_LINKED ? &node_ext(node)->links->dentry : &node->dentry;
         struct effect effect = exec_effect(exec, EFFECT_UNLINK);
+        memcpy(name, dentry->name, dentry->name_len); /* the sinks read it when the dentry is gone */
         effect.dir = dentry->dir->id;
-        effect.name = dentry_name(dentry);
+        effect.name = bytes_make(name, dentry->name_len);
         int rc = exec_apply(exec, &effect);
         if (rc < 0)
             return rc;
@@ -115,25 +116,27 @@ size_t store_expire(struct store *store, size_t max)
     while (removed < max && (id = expiry_due(store->tree, exec.now_ns))) {
         struct node *node = tree_find(store->tree, id);
         CHECK(node);
-        if (node_nlink(node) == 0) { /* open somewhere, without a name: it goes when it is let go */
-            struct effect never = exec_effect(&exec, EFFECT_EXPIRE);
-            never.id = id;
-            never.expires_ns = INT64_MAX;
-            if (exec_apply(&exec, &never) < 0)
-                break;
-        } else if (remove_expired(&exec, node) < 0) {
+        if (exec_expire(&exec, node) < 0)
             break;
-        }
         removed++;
     }
     exec_end(&exec);
     return removed;
 }
 
+/* What one huge answer took is not kept for ever. */
+static void trim_scratch(struct store *store)
+{
+    for (size_t i = 0; i < sizeof store->scratch / sizeof store->scratch[0]; i++)
+        if (store->scratch[i].capacity > SCRATCH_KEPT_BYTES_MAX)
+            buf_close(&store->scratch[i]);
+}
+
 void store_execute(struct store *store, struct session *session, const struct kv_request *request,
                    struct kv_reply *reply)
 {
     const struct kv_op_info *info = kv_op_info(request->op);
+    trim_scratch(store);
     reply->error = 0;
     reply->text[0] = '\0';
     reply->kind = KV_REPLY_NIL;
@@ -184,6 +187,7 @@ int exec_apply(struct exec *exec, struct effect *effect)
     if (rc < 0)
         return rc;
     exec->changed = true;
+    effect->found = NULL; /* it may be gone, or have moved */
     for (struct store_sink *sink = exec->store->sinks; sink; sink = sink->next)
         sink->on_effect(sink, exec->session, effect);
     return 0;

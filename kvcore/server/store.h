@@ -61,7 +61,7 @@ struct store {
     uint64_t requests; /* so far */
     uint64_t expired;  /* nodes removed because their time had come */
     uint64_t op_counts[KV_OP_COUNT];
-    struct buf scratch[3]; /* pieces or entries; text; fields */
+    struct buf scratch[2]; /* what replies point to: rows (pieces, entries, fields), and text */
 };
 
 /* -ENOMEM. */

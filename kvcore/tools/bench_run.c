@@ -8,10 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Connections in the making at one time: more would overflow the listener's backlog, and wait a second each. */
+/* Connections in the making at one time: more would overflow the listener's backlog, and wait a second each. The first
+ * goes alone, to find out which address works. */
 enum { CONNECTING_MAX = 128, PROGRESS_MS = 250 };
 
-enum client_state { CLIENT_NEW, CLIENT_CONNECTING, CLIENT_GREETING, CLIENT_READY, CLIENT_GONE };
+enum client_state { CLIENT_NEW, CLIENT_CONNECTING, CLIENT_GREETING, CLIENT_READY, CLIENT_RETRYING, CLIENT_GONE };
 
 struct bench_client {
     struct conn conn;
@@ -29,6 +30,7 @@ struct bench {
     struct conn_hub hub;
     uv_timer_t timer; /* progress, and the watch for silence */
     struct addrinfo *found;
+    struct addrinfo *address; /* of those found, the one in use */
     struct bench_client *clients;
     unsigned started, ready;
     uint64_t chance;
@@ -157,6 +159,13 @@ static void on_close(struct conn *conn, int error)
 {
     struct bench_client *client = conn->owner;
     struct bench *bench = client->bench;
+    if (client->state == CLIENT_RETRYING && !bench->error) {
+        bench->started--;
+        bench->address = bench->address->ai_next;
+        *client = (struct bench_client){0};
+        connect_more(bench);
+        return;
+    }
     bool nonsense = error == -EPROTO || error == -E2BIG;
     client->state = CLIENT_GONE;
     give_up(bench, nonsense ? -EPROTO : -ECONNRESET, "%s: %s", bench->options.address.text,
@@ -192,8 +201,14 @@ static void on_connect(uv_connect_t *connect, int status)
         return;
     if (status == 0)
         status = greet(client);
-    if (status < 0)
-        give_up(bench, -ECONNREFUSED, "%s: %s", bench->options.address.text, uv_strerror(status));
+    if (status == 0)
+        return;
+    if (bench->ready == 0 && bench->address && bench->address->ai_next) {
+        client->state = CLIENT_RETRYING; /* "localhost" is ::1 and 127.0.0.1; only one may be listened on */
+        conn_close(&client->conn, status);
+        return;
+    }
+    give_up(bench, -ECONNREFUSED, "%s: %s", bench->options.address.text, uv_strerror(status));
 }
 
 static int client_start(struct bench *bench, struct bench_client *client)
@@ -209,13 +224,14 @@ static int client_start(struct bench *bench, struct bench_client *client)
     if (unix_socket)
         uv_pipe_connect(&client->connect, &client->conn.pipe, bench->options.address.path, on_connect);
     else
-        rc = uv_tcp_connect(&client->connect, &client->conn.tcp, bench->found->ai_addr, on_connect);
+        rc = uv_tcp_connect(&client->connect, &client->conn.tcp, bench->address->ai_addr, on_connect);
     return rc;
 }
 
 static void connect_more(struct bench *bench)
 {
-    while (bench->started < bench->options.clients && bench->started - bench->ready < CONNECTING_MAX) {
+    while (bench->started < bench->options.clients &&
+           bench->started - bench->ready < (bench->ready ? CONNECTING_MAX : 1)) {
         int rc = client_start(bench, &bench->clients[bench->started++]);
         if (rc < 0) {
             give_up(bench, -ECONNREFUSED, "%s: %s", bench->options.address.text, uv_strerror(rc));
@@ -273,6 +289,7 @@ static int resolve(struct bench *bench)
         return 0;
     snprintf(port, sizeof port, "%d", bench->options.address.port);
     int rc = getaddrinfo(bench->options.address.host, port, &hints, &bench->found);
+    bench->address = bench->found;
     if (rc == 0)
         return 0;
     give_up(bench, -ECONNREFUSED, "%s: the host name cannot be resolved: %s", bench->options.address.text,

@@ -91,7 +91,8 @@ static const struct command commands[] = {
      "  -c, --count COUNT          so many times, and print how long each took\n"
      "  -i, --interval DURATION    between two of them (1s)\n",
      run_ping},
-    {"bench", "[-t TESTS] [-c CLIENTS] [-P PIPELINE] [-d BYTES] [-n REQUESTS] [-r KEYSPACE] [-q]",
+    {"bench",
+     "[-t TESTS] [-c CLIENTS] [-P PIPELINE] [-d BYTES] [-n REQUESTS] [-r KEYSPACE] [-k PREFIX] [-q] [--seed N]",
      "Measure how much the server can take",
      "  -t TESTS        of set, get, incr, append, mset, ls, ping; separated by commas (set,get)\n"
      "  -c CLIENTS      connections (50)\n"

@@ -202,6 +202,14 @@ uint64_t tree_next_id(const struct tree *tree, const struct node *dir, struct by
     return (uint64_t)slot << ID_SLOT_SHIFT | tree->slots[slot].next_sequence;
 }
 
+bool tree_key_fits(const struct node *dir, struct bytes name)
+{
+    size_t len = name.len;
+    for (struct dentry *dentry; (dentry = node_dir_dentry(dir)); dir = dentry->dir)
+        len += dentry->name_len + 1u;
+    return len <= KEY_BYTES_MAX;
+}
+
 static const struct dentry *first_dentry(const struct node *node)
 {
     if (!(node->flags & NODE_LINKED))

@@ -71,6 +71,9 @@ int tree_walk(const struct tree *tree, struct bytes key, bool follow, struct tre
 /* The id that the next node created in `dir` under `name` gets: slot of the key, that slot's next sequence. */
 uint64_t tree_next_id(const struct tree *tree, const struct node *dir, struct bytes name);
 
+/* Is the key of `name` in `dir` no longer than a key may be? */
+bool tree_key_fits(const struct node *dir, struct bytes name);
+
 /* The slot that the node's first name is in; the root's and a nameless node's: their birth slot. */
 unsigned tree_slot_of(const struct tree *tree, const struct node *node);
 

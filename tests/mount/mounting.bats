@@ -6,6 +6,7 @@ load ../expect
 
 setup() {
     setup_kvfs
+    missing=$("$KV_TOP/scripts/fuse-check" 2>&1) || skip "$missing"
     M=$T/mnt
     mkdir "$M"
     export KV_STORE=$T/data
@@ -16,14 +17,8 @@ as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 
 need_root() { [ "$(id -u)" -eq 0 ] || skip "this takes root"; }
 
-# let_in DIR: others may reach the test's folder.
-let_in() {
-    local dir=$1
-    while [ "$dir" != / ] && [ "$dir" != /tmp ]; do
-        chmod a+x "$dir"
-        dir=$(dirname "$dir")
-    done
-}
+# Others may reach the test's folder.
+let_others_in() { chmod a+x "${KV_TEST_FOLDER:-$BATS_RUN_TMPDIR}" "$BATS_RUN_TMPDIR" "$T/.." "$T"; }
 
 @test "when the command returns the mount can be used, and the daemon is on its own" {
     "$KV_BIN/kvfs" "$T/data" "$M" </dev/null >"$T/out" 2>&1 3>&-
@@ -226,7 +221,7 @@ let_in() {
 @test "-o uid= makes the files the user's own to write" {
     need_root
     start_server
-    let_in "$T"
+    let_others_in
     mount_kvfs "$KV_STORE" "$M" -o allow_other,uid=65534,gid=65534,umask=077
     "${as_nobody[@]}" bash -c "echo v >'$M/file' && cat '$M/file'"
     is v kv get file
@@ -234,7 +229,7 @@ let_in() {
 
 @test "without allow_other nobody else gets in, with it they do" {
     need_root
-    let_in "$T"
+    let_others_in
     mount_kvfs "$T/data" "$M"
     echo v >"$M/file"
     says 1 'Permission denied' "${as_nobody[@]}" cat "$M/file"

@@ -33,7 +33,7 @@ sample_tree() {
 # inventory DIR: all that is in it: type, mode, links, size of files, times, where links lead, content.
 inventory() {
     (
-        cd "$1"
+        cd "$1" || exit
         find . -mindepth 1 -printf '%P %y %m %U %G %T@ %l ' \( -type d -printf '\n' -o -printf '%n %s\n' \) | LC_ALL=C sort
         find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
     )
@@ -226,4 +226,16 @@ PYTHON
     done
     wait "${writers[@]}"
     [ "$(kv get log | sort -u | wc -l)" -eq 400 ]
+}
+
+@test "random reads, writes, cuts and mappings do to a file on the mount what they do to a local one" {
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/random_file.py" "$M/file" "$T/local" 3000
+    cmp "$T/local" "$M/file"
+    kv get file | cmp - "$T/local"
+}
+
+@test "random makings, moves and removals of names do to a tree on the mount what they do to a local one" {
+    mkdir "$M/tree" "$T/tree"
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/random_names.py" "$M/tree" "$T/tree" 3000
+    diff -r --no-dereference "$M/tree" "$T/tree"
 }

@@ -70,6 +70,31 @@ ended_by() {
     done
 }
 
+@test "a signal that a program handles ends its wait too, in the middle of a read and of a write" {
+    local call
+    for call in 'os.read(fd, 1)' 'os.write(fd, b"x")' 'os.fsync(fd)'; do
+        start_server
+        M=$T/mnt
+        mount_kvfs "$KV_STORE" "$M"
+        kv set file v
+        exec 9<>"$M/file"
+        kill -STOP "$SERVER_PID"
+        # Python turns the signal into an exception, and the call must come back for it.
+        waiting /usr/bin/python3 -c "import os, sys
+fd = 9
+try:
+    $call
+except KeyboardInterrupt:
+    sys.exit(42)"
+        kill -INT "$WAITER"
+        ended_by 42
+        exec 9>&-
+        fusermount3 -u "$M"
+        kill -CONT "$SERVER_PID"
+        stop_server
+    done
+}
+
 @test "the mount works again after requests have been given up" {
     local i
     mount_and_stop_server

@@ -84,6 +84,12 @@ s.recv(1)' "$T/s.sock" >"$T/out" 3>&- &
     is PONG kv -s "$address" ping
 }
 
+@test "a start that fails leaves no socket behind" {
+    mkdir -p "$T/data/kvfs.sock"
+    says 1 'kvfs.sock.*not a socket' kvcored --unix "$T/s.sock" --dir "$T/data"
+    [ ! -e "$T/s.sock" ]
+}
+
 @test "beyond loopback it refuses to listen without a password, and says so" {
     says 1 'refuses to listen on 0.0.0.0:0 without a password' kvcored --listen 0.0.0.0:0
     says 1 'without a password' kvcored --listen '[::]:0'
@@ -110,9 +116,9 @@ s.recv(1)' "$T/s.sock" >"$T/out" 3>&- &
 }
 
 @test "a password file that is missing or empty stops the start" {
-    says 2 "nowhere" kvcored --listen 0.0.0.0:0 --password-file "$T/nowhere"
+    says 1 "nowhere" kvcored --listen 0.0.0.0:0 --password-file "$T/nowhere"
     : >"$T/empty"
-    says 2 'empty|no password' kvcored --listen 0.0.0.0:0 --password-file "$T/empty"
+    says 1 'empty|no password' kvcored --listen 0.0.0.0:0 --password-file "$T/empty"
 }
 
 @test "a configuration file is read, and the command line overrides it" {

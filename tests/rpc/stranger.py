@@ -366,6 +366,11 @@ def check_stops_reading(address):
     assert bystander.call("get", "large") == b"x" * (1 << 20)
     grown = resident_bytes(pid) - before
     assert grown < 64 << 20, f"the server has grown by {grown} bytes"
+    # It is held, not thrown out: when it reads, it gets its answers.
+    assert bystander.call("info")["clients"]["connections"] == 2
+    greedy.socket.settimeout(20)
+    for _ in range(50):
+        assert greedy.answer()[3] == b"x" * (1 << 20)
 
 
 def resident_bytes(pid):

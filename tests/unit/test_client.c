@@ -138,6 +138,25 @@ static void what_was_in_flight_goes_before_what_waits(void **state)
     free(calls);
 }
 
+/* What the connection had taken ends uncertain when it breaks; what waited does not. */
+static void no_more_bytes_than_output_bytes_are_given_to_the_connection(void **state)
+{
+    enum { CALLS = 40, VALUE_BYTES = 1 << 20, TAKEN_MAX = CLIENT_OUTPUT_BYTES / VALUE_BYTES + 1 };
+    struct fixture *f = *state;
+    static struct call calls[CALLS];
+    unsigned uncertain = 0;
+    char *value = calloc(1, VALUE_BYTES);
+    for (unsigned i = 0; i < CALLS; i++)
+        assert_null(call_submit_value(f, &calls[i], KV_OP_APPEND, i, bytes_make(value, VALUE_BYTES)));
+    peer_drop(&f->peer);
+    f->peer.on_request = on_request_answer;
+    run_until(f, f->ended == CALLS);
+    for (unsigned i = 0; i < CALLS; i++)
+        uncertain += calls[i].error == KV_UNCERTAIN;
+    assert_in_range(uncertain, 1, TAKEN_MAX);
+    free(value);
+}
+
 static void past_requests_max_submit_says_busy(void **state)
 {
     struct fixture *f = *state;
@@ -335,6 +354,7 @@ int main(void)
         TEST_CONNECTED(a_call_may_be_submitted_again_in_its_callback),
         TEST_CONNECTED(no_more_than_inflight_max_are_sent_at_once),
         TEST_CONNECTED(what_was_in_flight_goes_before_what_waits),
+        TEST_CONNECTED(no_more_bytes_than_output_bytes_are_given_to_the_connection),
         TEST_FRESH(past_requests_max_submit_says_busy),
         TEST_FRESH(past_held_bytes_submit_says_busy),
         TEST_CONNECTED(long_requests_and_long_answers_do_not_wait_for_each_other),

@@ -458,6 +458,26 @@ static void read_joins_the_stores_pieces(void **state)
     assert_memory_equal(answered(), "one two three", 13);
 }
 
+static void write_goes_to_its_offset_and_append_to_the_end(void **state)
+{
+    (void)state;
+    struct fuse_write_in out = {.offset = 7, .size = 3, .flags = O_WRONLY};
+    send_message(FUSE_WRITE, 42, &out, sizeof out, "ab");
+    assert_int_equal(((const struct fuse_write_out *)answered())->size, 3);
+    assert_int_equal(store.asked[0].op, KV_OP_WRITE);
+    assert_int_equal(store.asked[0].offset, 7);
+    assert_int_equal(store.asked[0].value.len, 3);
+    out.flags = O_WRONLY | O_APPEND;
+    store.replies[1] = number(100);
+    send_message(FUSE_WRITE, 42, &out, sizeof out, "ab");
+    assert_int_equal(((const struct fuse_write_out *)answered())->size, 3);
+    assert_int_equal(store.asked[1].op, KV_OP_APPEND);
+    assert_int_equal(store.asked[1].node.id, 42);
+    out.write_flags = FUSE_WRITE_CACHE;
+    send_message(FUSE_WRITE, 42, &out, sizeof out, "ab");
+    assert_int_equal(store.asked[2].op, KV_OP_WRITE);
+}
+
 /* Lists a directory of `count` entries whose cookies are given into a buffer of `size`. Returns the offset of the last
  * one that was shown, and how many were. */
 static uint64_t list(const uint64_t *cookies, size_t count, uint32_t size, uint64_t after, size_t *ret_shown)
@@ -601,6 +621,7 @@ int main(void)
         TEST(root_has_attributes_even_if_no_server_was_ever_there),
         TEST(root_is_shown_as_last_known_when_the_server_fails),
         TEST(read_joins_the_stores_pieces),
+        TEST(write_goes_to_its_offset_and_append_to_the_end),
         TEST(listing_begins_with_the_dots_and_goes_on_behind_the_last_that_fitted),
         TEST(entries_of_equal_cookie_are_not_parted),
         TEST(listing_with_attributes_counts_only_what_was_shown),
