@@ -10,10 +10,12 @@ enum { CAPACITY_MIN = 64 };
 
 static_assert(sizeof(struct inode_slot) == 16, "a slot is 16 bytes");
 
-/* Fibonacci hashing: ids count up, and the high bits of the product spread them. */
+/* Ids differ in their low bits (below one top-level name they count up) or only in their high ones (top-level names are
+ * spread over the slots): a multiplication carries upwards alone, so the high half is folded down before and after. */
 static size_t home_of(const struct inodes *inodes, uint64_t id)
 {
-    return (size_t)((id * 0x9e3779b97f4a7c15ull) >> 32) & (inodes->capacity - 1);
+    id = (id ^ id >> 32) * 0x9e3779b97f4a7c15ull;
+    return (size_t)(id ^ id >> 32) & (inodes->capacity - 1);
 }
 
 static struct inode_slot *find(const struct inodes *inodes, uint64_t id)

@@ -16,6 +16,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the kernel calls a node, and back. st_ino is the id itself, but the number by which FUSE messages name it
+ * (`fuse_ino_t`) is the id turned left by the bits of its slot: the kernel's inode table hashes that number with a
+ * multiplication and a mask, which loses the high bits, and the ids of many top-level names differ in nothing else.
+ * The root, id 1, must be FUSE_ROOT_ID, also 1; no other id turns into 1, since sequences begin at 1. */
+enum { ID_SLOT_BITS = 14 };
+
+static inline uint64_t ino_of_id(uint64_t id) { return id == 1 ? 1 : id << ID_SLOT_BITS | id >> (64 - ID_SLOT_BITS); }
+
+static inline uint64_t id_of_ino(uint64_t ino)
+{
+    return ino == 1 ? 1 : ino >> ID_SLOT_BITS | ino << (64 - ID_SLOT_BITS);
+}
+
 struct inode_slot {
     uint64_t id; /* 0: empty */
     uint64_t lookups : 62;

@@ -1,6 +1,7 @@
 #define FUSE_USE_VERSION 312
 #include "fsd/notifier.h"
 
+#include "fsd/inodes.h"
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
 #include "kvcore/base/limits.h"
@@ -19,9 +20,9 @@ struct notice {
 static void tell(struct fuse_session *session, const struct notice *notice, const char *name)
 {
     if (notice->name_bytes)
-        fuse_lowlevel_notify_inval_entry(session, notice->id, name, notice->name_bytes - 1);
+        fuse_lowlevel_notify_inval_entry(session, ino_of_id(notice->id), name, notice->name_bytes - 1);
     else
-        fuse_lowlevel_notify_inval_inode(session, notice->id, notice->data ? 0 : -1, 0);
+        fuse_lowlevel_notify_inval_inode(session, ino_of_id(notice->id), notice->data ? 0 : -1, 0);
 }
 
 static void tell_all(struct fuse_session *session, const struct buf *told)

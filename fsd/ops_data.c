@@ -52,8 +52,9 @@ static const struct kv_request *finish_read(struct fs_call *call, const struct k
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file)
 {
     (void)file;
-    struct kv_request request = {.op = KV_OP_READ, .node = kv_ref_id(ino), .offset = (uint64_t)offset, .length = size};
-    fs_run(req, finish_read, ino, &request);
+    struct kv_request request = {
+        .op = KV_OP_READ, .node = kv_ref_id(id_of_ino(ino)), .offset = (uint64_t)offset, .length = size};
+    fs_run(req, finish_read, id_of_ino(ino), &request);
 }
 
 /* write: write, or err */
@@ -84,11 +85,11 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
     struct fs_call *call = fs_call(req, append ? finish_append : finish_write);
     if (!call)
         return;
-    call->id = ino;
+    call->id = id_of_ino(ino);
     call->offset = (uint64_t)offset;
     call->size = size;
     struct kv_request request = {
-        .op = append ? KV_OP_APPEND : KV_OP_WRITE, .node = kv_ref_id(ino), .value = bytes_make(data, size)};
+        .op = append ? KV_OP_APPEND : KV_OP_WRITE, .node = kv_ref_id(id_of_ino(ino)), .value = bytes_make(data, size)};
     if (!append)
         request.offset = call->offset;
     fs_submit(call, &request);
@@ -99,6 +100,6 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 {
     (void)datasync;
     (void)file;
-    struct kv_request request = {.op = KV_OP_SYNC, .node = kv_ref_id(ino)};
-    fs_run(req, finish_none, ino, &request);
+    struct kv_request request = {.op = KV_OP_SYNC, .node = kv_ref_id(id_of_ino(ino))};
+    fs_run(req, finish_none, id_of_ino(ino), &request);
 }

@@ -107,7 +107,7 @@ static void run_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offse
     struct fs_call *call = fs_call(req, finish_readdir);
     if (!call)
         return;
-    call->id = ino;
+    call->id = id_of_ino(ino);
     call->offset = (uint64_t)offset;
     call->size = size;
     call->flags = plus;
@@ -117,7 +117,7 @@ static void run_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offse
     struct kv_request request = {
         .op = KV_OP_READDIR,
         .options = KV_OPT_LIMIT,
-        .node = kv_ref_id(ino),
+        .node = kv_ref_id(id_of_ino(ino)),
         .cookie = call->offset,
         .limit = limit < LISTING_MAX ? (uint32_t)limit : LISTING_MAX,
     };

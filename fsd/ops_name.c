@@ -15,7 +15,10 @@ static bool refuse_long(fuse_req_t req, const char *name)
     return true;
 }
 
-static struct kv_ref named(fuse_ino_t parent, const char *name) { return kv_ref_name(parent, bytes_of(name)); }
+static struct kv_ref named(fuse_ino_t parent, const char *name)
+{
+    return kv_ref_name(id_of_ino(parent), bytes_of(name));
+}
 
 /* A request for a new node that belongs to who asks. */
 static struct kv_request new_node(fuse_req_t req, enum kv_op op, fuse_ino_t parent, const char *name, mode_t mode)
@@ -49,20 +52,20 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         return;
     /* "." is asked for by open_by_handle_at(2), to get at an inode that the kernel has dropped. */
     bool by_id = strcmp(name, ".") == 0;
-    struct kv_request request = {.op = KV_OP_STAT, .node = by_id ? kv_ref_id(parent) : named(parent, name)};
-    fs_run(req, finish_lookup, by_id ? parent : 0, &request);
+    struct kv_request request = {.op = KV_OP_STAT, .node = by_id ? kv_ref_id(id_of_ino(parent)) : named(parent, name)};
+    fs_run(req, finish_lookup, by_id ? id_of_ino(parent) : 0, &request);
 }
 
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
 {
-    fs_forget(fs_of(req), ino, lookups);
+    fs_forget(fs_of(req), id_of_ino(ino), lookups);
     fuse_reply_none(req);
 }
 
 void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
     for (size_t i = 0; i < count; i++)
-        fs_forget(fs_of(req), forgets[i].ino, forgets[i].nlookup);
+        fs_forget(fs_of(req), id_of_ino(forgets[i].ino), forgets[i].nlookup);
     fuse_reply_none(req);
 }
 
@@ -139,7 +142,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 {
     if (refuse_long(req, name))
         return;
-    struct kv_request request = {.op = KV_OP_LINK, .node = kv_ref_id(ino), .target = named(parent, name)};
+    struct kv_request request = {.op = KV_OP_LINK, .node = kv_ref_id(id_of_ino(ino)), .target = named(parent, name)};
     fs_run(req, finish_entry, 0, &request);
 }
 
@@ -164,8 +167,8 @@ static const struct kv_request *finish_readlink(struct fs_call *call, const stru
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-    struct kv_request request = {.op = KV_OP_READLINK, .node = kv_ref_id(ino)};
-    fs_run(req, finish_readlink, ino, &request);
+    struct kv_request request = {.op = KV_OP_READLINK, .node = kv_ref_id(id_of_ino(ino))};
+    fs_run(req, finish_readlink, id_of_ino(ino), &request);
 }
 
 /* unlink, rmdir, rename: err. The reply's number is the node that thereby lost its last name and that the store now

@@ -32,8 +32,8 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
     struct fs_call *call = fs_call(req, finish_getattr);
     if (!call)
         return;
-    call->id = ino;
-    struct kv_request request = {.op = KV_OP_STAT, .node = kv_ref_id(ino)};
+    call->id = id_of_ino(ino);
+    struct kv_request request = {.op = KV_OP_STAT, .node = kv_ref_id(id_of_ino(ino))};
     if (fs_submit(call, &request) && ino == FUSE_ROOT_ID)
         fs_set_deadline(call, -ETIMEDOUT);
 }
@@ -52,17 +52,18 @@ static const struct kv_request *finish_setattr_mode(struct fs_call *call, const 
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int valid, struct fuse_file_info *file)
 {
     (void)file;
-    struct kv_request request = setattr_request(ino, attr, valid);
-    struct kv_request look = {.op = KV_OP_STAT, .node = kv_ref_id(ino)};
-    bool strips = setattr_strips_setid(valid, fuse_req_ctx(req)->uid) && inodes_is_setid(&fs_of(req)->inodes, ino);
+    struct kv_request request = setattr_request(id_of_ino(ino), attr, valid);
+    struct kv_request look = {.op = KV_OP_STAT, .node = kv_ref_id(id_of_ino(ino))};
+    bool strips =
+        setattr_strips_setid(valid, fuse_req_ctx(req)->uid) && inodes_is_setid(&fs_of(req)->inodes, id_of_ino(ino));
     if (!strips) {
-        fs_run(req, finish_attr, ino, request.options ? &request : &look);
+        fs_run(req, finish_attr, id_of_ino(ino), request.options ? &request : &look);
         return;
     }
     struct fs_call *call = fs_call(req, finish_setattr_mode);
     if (!call)
         return;
-    call->id = ino;
+    call->id = id_of_ino(ino);
     call->second = request;
     fs_submit(call, &look);
 }

@@ -43,9 +43,9 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
     struct fs_call *call = fs_call(req, finish_getxattr);
     if (!call)
         return;
-    call->id = ino;
+    call->id = id_of_ino(ino);
     call->size = size;
-    struct kv_request request = {.op = KV_OP_GETXATTR, .node = kv_ref_id(ino), .name = bytes_of(name)};
+    struct kv_request request = {.op = KV_OP_GETXATTR, .node = kv_ref_id(id_of_ino(ino)), .name = bytes_of(name)};
     fs_submit(call, &request);
 }
 
@@ -78,7 +78,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
     struct kv_request request = {
         .op = KV_OP_SETXATTR,
         .options = (flags & XATTR_CREATE ? KV_OPT_NX : 0) | (flags & XATTR_REPLACE ? KV_OPT_XX : 0),
-        .node = kv_ref_id(ino),
+        .node = kv_ref_id(id_of_ino(ino)),
         .name = bytes_of(name),
         .value = bytes_make(value, size),
     };
@@ -89,7 +89,7 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
     if (refuse_system(req, name))
         return;
-    struct kv_request request = {.op = KV_OP_REMOVEXATTR, .node = kv_ref_id(ino), .name = bytes_of(name)};
+    struct kv_request request = {.op = KV_OP_REMOVEXATTR, .node = kv_ref_id(id_of_ino(ino)), .name = bytes_of(name)};
     run_setxattr(req, &request);
 }
 
@@ -115,8 +115,8 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
     struct fs_call *call = fs_call(req, finish_listxattr);
     if (!call)
         return;
-    call->id = ino;
+    call->id = id_of_ino(ino);
     call->size = size;
-    struct kv_request request = {.op = KV_OP_LISTXATTR, .node = kv_ref_id(ino)};
+    struct kv_request request = {.op = KV_OP_LISTXATTR, .node = kv_ref_id(id_of_ino(ino))};
     fs_submit(call, &request);
 }

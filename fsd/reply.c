@@ -21,7 +21,7 @@ int fs_entry(struct fs *fs, const struct kv_attr *attr, struct fuse_entry_param 
         return rc;
     double timeout = timeout_of(fs, attr);
     *ret_entry = (struct fuse_entry_param){
-        .ino = attr->id,
+        .ino = ino_of_id(attr->id),
         .attr = attr_to_stat(attr, &fs->view),
         .attr_timeout = timeout,
         .entry_timeout = timeout,

@@ -9,10 +9,39 @@
     X(EINTR)                                                                                                           \
     X(EIO)                                                                                                             \
     X(E2BIG)                                                                                                           \
-    X(EBADF) X(EAGAIN) X(ENOMEM) X(EACCES) X(EBUSY) X(EEXIST) X(EXDEV) X(ENODEV) X(ENOTDIR) X(EISDIR) X(EINVAL)        \
-        X(EFBIG) X(ENOSPC) X(EROFS) X(EMLINK) X(ERANGE) X(EDEADLK) X(ENAMETOOLONG) X(ENOSYS) X(ENOTEMPTY) X(ELOOP)     \
-            X(ENODATA) X(EOVERFLOW) X(ENOTSUP) X(ETIMEDOUT) X(ECONNREFUSED) X(ECONNRESET) X(ECANCELED) X(ESTALE)       \
-                X(EDQUOT) X(EPROTO) X(EADDRINUSE) X(ENXIO)
+    X(EBADF)                                                                                                           \
+    X(EAGAIN)                                                                                                          \
+    X(ENOMEM)                                                                                                          \
+    X(EACCES)                                                                                                          \
+    X(EBUSY)                                                                                                           \
+    X(EEXIST)                                                                                                          \
+    X(EXDEV)                                                                                                           \
+    X(ENODEV)                                                                                                          \
+    X(ENOTDIR)                                                                                                         \
+    X(EISDIR)                                                                                                          \
+    X(EINVAL)                                                                                                          \
+    X(EFBIG)                                                                                                           \
+    X(ENOSPC)                                                                                                          \
+    X(EROFS)                                                                                                           \
+    X(EMLINK)                                                                                                          \
+    X(ERANGE)                                                                                                          \
+    X(EDEADLK)                                                                                                         \
+    X(ENAMETOOLONG)                                                                                                    \
+    X(ENOSYS)                                                                                                          \
+    X(ENOTEMPTY)                                                                                                       \
+    X(ELOOP)                                                                                                           \
+    X(ENODATA)                                                                                                         \
+    X(EOVERFLOW)                                                                                                       \
+    X(ENOTSUP)                                                                                                         \
+    X(ETIMEDOUT)                                                                                                       \
+    X(ECONNREFUSED)                                                                                                    \
+    X(ECONNRESET)                                                                                                      \
+    X(ECANCELED)                                                                                                       \
+    X(ESTALE)                                                                                                          \
+    X(EDQUOT)                                                                                                          \
+    X(EPROTO)                                                                                                          \
+    X(EADDRINUSE)                                                                                                      \
+    X(ENXIO)
 
 static const struct {
     int code;

@@ -55,6 +55,31 @@ static void agrees_with_a_naive_model_under_random_operations(void **state)
     inodes_close(&inodes);
 }
 
+/* The longest stretch of the table without a gap: what a search may have to walk. */
+static size_t longest_run(const struct inodes *inodes)
+{
+    size_t run = 0, longest = 0;
+    for (size_t i = 0; i < 2 * inodes->capacity; i++) {
+        run = inodes->slots[i % inodes->capacity].id ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    return longest;
+}
+
+static void ids_of_every_shape_spread_over_the_table(void **state)
+{
+    (void)state;
+    for (int shape = 0; shape < 3; shape++) {
+        struct inodes inodes = {0};
+        for (uint64_t i = 1; i <= 8000; i++) {
+            uint64_t slot = shape == 0 ? i : shape == 1 ? 7 : i % 100, sequence = shape == 0 ? 1 : i;
+            assert_int_equal(inodes_add(&inodes, slot << 50 | sequence, false), 0);
+        }
+        assert_true(longest_run(&inodes) < 500);
+        inodes_close(&inodes);
+    }
+}
+
 static void held_node_is_to_be_released_by_the_last_forget_only(void **state)
 {
     (void)state;
@@ -96,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_naive_model_under_random_operations),
+        cmocka_unit_test(ids_of_every_shape_spread_over_the_table),
         cmocka_unit_test(held_node_is_to_be_released_by_the_last_forget_only),
         cmocka_unit_test(node_that_the_kernel_does_not_know_cannot_be_held),
         cmocka_unit_test(table_shrinks_when_the_kernel_forgets),
