@@ -80,6 +80,18 @@ static void ids_of_every_shape_spread_over_the_table(void **state)
     }
 }
 
+static void kernels_number_of_a_node_is_another_ids_never(void **state)
+{
+    (void)state;
+    struct chance chance = chance_start("inodes");
+    assert_int_equal(ino_of_id(1), 1);
+    for (int i = 0; i < 100000; i++) {
+        uint64_t id = chance_next(&chance) >> chance_below(&chance, 50) | 1ull << 51 | 1;
+        assert_int_equal(id_of_ino(ino_of_id(id)), id);
+        assert_int_not_equal(ino_of_id(id), 1);
+    }
+}
+
 static void held_node_is_to_be_released_by_the_last_forget_only(void **state)
 {
     (void)state;
@@ -122,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_naive_model_under_random_operations),
         cmocka_unit_test(ids_of_every_shape_spread_over_the_table),
+        cmocka_unit_test(kernels_number_of_a_node_is_another_ids_never),
         cmocka_unit_test(held_node_is_to_be_released_by_the_last_forget_only),
         cmocka_unit_test(node_that_the_kernel_does_not_know_cannot_be_held),
         cmocka_unit_test(table_shrinks_when_the_kernel_forgets),

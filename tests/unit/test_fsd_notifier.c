@@ -1,5 +1,6 @@
 /* Notices to the kernel: what is written, in which order, and when the loop hears that all has been told. */
 #define FUSE_USE_VERSION 312
+#include "fsd/inodes.h"
 #include "fsd/notifier.h"
 
 #include <fcntl.h>
@@ -44,6 +45,7 @@ static ssize_t on_writev(int fd, struct iovec *iov, int count, void *user)
         uv_sem_wait(&gate);
         seen[seen_count].code = header->error;
         memcpy(&seen[seen_count].id, iov[1].iov_base, sizeof seen[0].id);
+        seen[seen_count].id = id_of_ino(seen[seen_count].id);
         if (header->error == FUSE_NOTIFY_INVAL_INODE)
             seen[seen_count].offset = ((struct fuse_notify_inval_inode_out *)iov[1].iov_base)->off;
         else

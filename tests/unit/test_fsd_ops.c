@@ -109,7 +109,7 @@ static void send_message(uint32_t opcode, uint64_t id, const void *body, size_t 
     struct fuse_in_header header = {.len = (uint32_t)(sizeof header + body_len + name_len),
                                     .opcode = opcode,
                                     .unique = ++unique,
-                                    .nodeid = id,
+                                    .nodeid = ino_of_id(id),
                                     .uid = 1000,
                                     .gid = 1001};
     memcpy(message, &header, sizeof header);
@@ -190,7 +190,7 @@ static void lookup_asks_by_directory_and_name_and_answers_with_the_nodes_id(void
     assert_int_equal(store.asked[0].node.id, 1);
     assert_string_equal(store.names[0], "name");
     const struct fuse_entry_out *entry = answered();
-    assert_int_equal(entry->nodeid, 42);
+    assert_int_equal(id_of_ino(entry->nodeid), 42);
     assert_int_equal(entry->attr.ino, 42);
     assert_true(entry->attr_valid > 1000000 && entry->entry_valid > 1000000);
 }
@@ -278,7 +278,7 @@ static void rename_passes_its_flags_on_and_refuses_others(void **state)
 {
     (void)state;
     char body[sizeof(struct fuse_rename2_in) + 4];
-    struct fuse_rename2_in rename = {.newdir = 9, .flags = RENAME_NOREPLACE};
+    struct fuse_rename2_in rename = {.newdir = ino_of_id(9), .flags = RENAME_NOREPLACE};
     memcpy(body, &rename, sizeof rename);
     memcpy(body + sizeof rename, "old", 4);
     send_message(FUSE_RENAME2, 8, body, sizeof body, "new");
