@@ -1,8 +1,8 @@
 #include "kvcore/tree/dir.h"
 
+#include "kvcore/tree/dentry.h"
 #include "kvcore/tree/dir_hash.h"
 #include "kvcore/tree/dir_order.h"
-#include "kvcore/tree/node.h"
 
 /* Both indexes hold the same dentries. */
 struct dir {

@@ -23,9 +23,9 @@
 
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
+#include "kvcore/tree/dentry.h"
 #include "kvcore/tree/dir.h"
 #include "kvcore/tree/dir_segment.h"
-#include "kvcore/tree/node.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

@@ -18,7 +18,7 @@
 
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
-#include "kvcore/tree/node.h"
+#include "kvcore/tree/dentry.h"
 #include "kvcore/tree/step.h"
 
 struct order_node {

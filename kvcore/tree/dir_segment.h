@@ -13,7 +13,7 @@
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
 #include "kvcore/base/mem.h"
-#include "kvcore/tree/node.h"
+#include "kvcore/tree/dentry.h"
 #include "kvcore/tree/step.h"
 
 /* One of more splits, if it may: 8 bytes of head, 56 of tags and 56 pointers are 512 bytes, and the head and the

@@ -22,26 +22,13 @@
 
 #include "kvcore/base/bytes.h"
 #include "kvcore/base/mem.h"
+#include "kvcore/tree/dentry.h"
 #include "kvcore/tree/rope.h"
 
 #include <sys/stat.h>
 
 struct dir;
-struct node;
 struct xattrs;
-
-enum dentry_kind {
-    DENTRY_INSIDE, /* the tail of its struct node */
-    DENTRY_LINK,   /* the tail of a struct link */
-};
-
-/* One name of one node. Packed, or the pointer's alignment would push small files over a size class. */
-struct dentry {
-    struct node *dir; /* the directory that holds the name; NULL for the root's and for a node without a name */
-    uint8_t name_len;
-    uint8_t kind; /* enum dentry_kind */
-    char name[];  /* no terminator */
-} __attribute__((packed, aligned(4)));
 
 enum node_flag {
     NODE_EXT = 1 << 0,    /* a struct node_ext * follows the name */
@@ -88,11 +75,6 @@ struct node_ext {
 
 static inline bool node_is_dir(const struct node *node) { return S_ISDIR(node->mode); }
 static inline bool node_is_file(const struct node *node) { return S_ISREG(node->mode); }
-
-static inline struct bytes dentry_name(const struct dentry *dentry)
-{
-    return (struct bytes){dentry->name, dentry->name_len};
-}
 
 /* The node that a dentry names. */
 static inline struct node *dentry_node(const struct dentry *dentry)
