@@ -122,7 +122,7 @@ int64_t args_duration_ms(const struct args *args, const char *text)
 {
     int64_t ms;
     if (duration_parse(text, &ms) < 0)
-        args_fail(args, "'%s' is no duration: write 10, 10s, 500ms, 5m, 2h or 1d", text);
+        args_fail(args, "'%s' is not a duration: write 10, 10s, 500ms, 5m, 2h or 1d", text);
     return ms;
 }
 

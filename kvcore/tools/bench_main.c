@@ -5,6 +5,7 @@
 #include "kvcore/tools/args.h"
 #include "kvcore/tools/bench.h"
 #include "kvcore/tools/output.h"
+#include "kvcore/tools/unreachable.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -77,16 +78,27 @@ static void option_parse(const struct args *args, int option, struct bench_comma
     case 'q':
         command->quiet = true;
         break;
+    case 'p':
+        args_fail(args, "the server is named by -s, before the command: kv -s kv://HOST:%s bench", optarg);
     case 'S':
         options->seed = number_parse(args, "--seed", 1, INT64_MAX);
         break;
     }
 }
 
+/* -h HOST is redis-benchmark's; -h alone asks for help, as everywhere. */
+static void host_refuse(const struct args *args)
+{
+    for (int i = 1; i + 1 < args->argc; i++)
+        if (strcmp(args->argv[i], "-h") == 0 && args->argv[i + 1][0] != '-')
+            args_fail(args, "the server is named by -s, before the command: kv -s kv://%s bench", args->argv[i + 1]);
+}
+
 static void arguments_parse(struct tool *tool, int argc, char **argv, struct bench_command *command)
 {
     struct args args;
-    args_begin(&args, tool, argc, argv, "t:c:P:d:n:r:k:q", bench_longs);
+    args_begin(&args, tool, argc, argv, "t:c:P:d:n:r:k:qp:", bench_longs);
+    host_refuse(&args);
     tests_parse(&args, "set,get", command);
     for (int option; (option = args_next(&args)) != ARGS_END;)
         option_parse(&args, option, command);
@@ -173,7 +185,7 @@ static int run_failed(struct tool *tool, int code, const char *why)
     bool unreachable = code == -ECONNREFUSED || code == -ECONNRESET || code == -ETIMEDOUT;
     fflush(stdout);
     if (code == -ECONNREFUSED)
-        tool_complain_unreachable(tool, why);
+        unreachable_complain(tool, why);
     else
         tool_complain(tool, "%s (%s)", why, error_name(code));
     return unreachable ? EXIT_UNREACHABLE : EXIT_FAILED;

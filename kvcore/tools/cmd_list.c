@@ -33,7 +33,7 @@ static void print_target(struct tool *tool, const struct kv_attr *attr, bool quo
 struct ls {
     struct tool *tool;
     bool long_form;
-    bool quoted;     /* stdout is a terminal */
+    bool quoted;     /* names are for people: on a terminal, and in lines that hold more than a name */
     char terminator; /* '\n', or '\0' for -0 */
     const char *after;
     uint32_t limit; /* 0: all, page by page */
@@ -178,7 +178,7 @@ int run_ls(struct tool *tool, int argc, char **argv)
             break;
         }
     args_expect(&args, 0, 1);
-    ls.quoted = output_is_terminal() && ls.terminator == '\n';
+    ls.quoted = (output_is_terminal() || ls.long_form) && ls.terminator == '\n';
     return ls_directory(&ls, args.count ? args_directory(args.words[0]) : "");
 }
 
@@ -186,7 +186,6 @@ int run_ls(struct tool *tool, int argc, char **argv)
 
 struct tree_print {
     struct tool *tool;
-    bool quoted;
     int depth_max;
     uint64_t directories, files;
     struct buf indent; /* "│   " for each level that goes on below */
@@ -199,8 +198,8 @@ static int tree_entry(struct tree_print *tree, const struct kv_entry *entry, boo
     struct kv_attr attr = entry->attr; /* the entry goes with the next request */
     output_bytes(buf_bytes(&tree->indent));
     fputs(last ? "└── " : "├── ", stdout);
-    output_name(stdout, entry->name, tree->quoted);
-    print_target(tree->tool, &attr, tree->quoted);
+    output_name(stdout, entry->name, true);
+    print_target(tree->tool, &attr, true);
     fputc('\n', stdout);
     if (!S_ISDIR(attr.mode)) {
         tree->files++;
@@ -245,10 +244,13 @@ static int tree_whole(struct tree_print *tree, const char *key)
     int exit_code = tool_check(tree->tool, key, reply);
     if (exit_code)
         return exit_code;
-    output_name(stdout, bytes_of(*key ? key : "/"), tree->quoted);
+    if (!S_ISDIR(reply->attr.mode)) {
+        tool_complain(tree->tool, "%s is not a directory (ENOTDIR)", key);
+        return EXIT_FAILED;
+    }
+    output_name(stdout, bytes_of(*key ? key : "/"), true);
     fputc('\n', stdout);
-    if (S_ISDIR(reply->attr.mode))
-        exit_code = tree_level(tree, reply->attr.id, 1);
+    exit_code = tree_level(tree, reply->attr.id, 1);
     if (exit_code == EXIT_OK)
         printf("\n%" PRIu64 " director%s, %" PRIu64 " file%s\n", tree->directories,
                tree->directories == 1 ? "y" : "ies", tree->files, tree->files == 1 ? "" : "s");
@@ -259,7 +261,7 @@ int run_tree(struct tool *tool, int argc, char **argv)
 {
     static const struct option options[] = {{"depth", required_argument, NULL, 'd'}, ARGS_COMMON};
     struct args args;
-    struct tree_print tree = {.tool = tool, .quoted = output_is_terminal(), .depth_max = INT32_MAX};
+    struct tree_print tree = {.tool = tool, .depth_max = INT32_MAX};
     args_begin(&args, tool, argc, argv, "", options);
     while (args_next(&args) != ARGS_END)
         tree.depth_max = (int)args_integer(&args, "--depth", optarg, 1, INT32_MAX);

@@ -1,4 +1,4 @@
-/* Names and what they lead to: stat, mkdir, rmdir, mv, ln, readlink. */
+/* Nodes and directories: stat, mkdir, rmdir. */
 #include "kvcore/tools/commands.h"
 
 #include "kvcore/tools/args.h"
@@ -11,13 +11,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
-
-/* Done: what there is to say about a change that has no other answer. */
-static void print_done(const struct tool *tool)
-{
-    if (tool->json)
-        puts("true");
-}
 
 /* --- stat ----------------------------------------------------------------------------------------------------- */
 
@@ -37,7 +30,7 @@ static void print_stat(const char *key, const struct kv_attr *attr)
 {
     bool device = S_ISCHR(attr->mode) || S_ISBLK(attr->mode);
     printf("    Key: ");
-    output_name(stdout, bytes_of(*key ? key : "/"), output_is_terminal());
+    output_name(stdout, bytes_of(*key ? key : "/"), true);
     printf("\n   Type: %s\n", attr_type(attr->mode));
     printf("   Size: %" PRIu64 " (stored %" PRIu64 ")\n", attr->size, attr->stored);
     if (device)
@@ -93,7 +86,7 @@ static int for_each_word(struct tool *tool, const struct args *args, struct kv_r
         worst = exit_code > worst ? exit_code : worst;
     }
     if (worst == EXIT_OK)
-        print_done(tool);
+        tool_print_done(tool);
     return worst;
 }
 
@@ -130,66 +123,4 @@ int run_rmdir(struct tool *tool, int argc, char **argv)
     args_words(&args, tool, argc, argv, 1, -1);
     struct kv_request request = {.op = KV_OP_RMDIR};
     return for_each_word(tool, &args, &request);
-}
-
-/* --- mv, ln, readlink --------------------------------------------------------------------------------------------- */
-
-/* A request on a key whose answer is of no interest. */
-static int run_change(struct tool *tool, const char *key, const struct kv_request *request)
-{
-    int exit_code = tool_check(tool, key, tool_call(tool, request));
-    if (exit_code == EXIT_OK)
-        print_done(tool);
-    return exit_code;
-}
-
-int run_mv(struct tool *tool, int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"no-replace", no_argument, NULL, 'n'}, {"exchange", no_argument, NULL, 'x'}, ARGS_COMMON};
-    struct args args;
-    struct kv_request request = {.op = KV_OP_RENAME};
-    args_begin(&args, tool, argc, argv, "n", options);
-    for (int option; (option = args_next(&args)) != ARGS_END;)
-        request.options |= option == 'n' ? KV_OPT_NOREPLACE : KV_OPT_EXCHANGE;
-    args_expect(&args, 2, 2);
-    if ((request.options & KV_OPT_NOREPLACE) && (request.options & KV_OPT_EXCHANGE))
-        args_fail(&args, "--no-replace and --exchange exclude each other");
-    request.node = tool_ref(args_directory(args.words[0]));
-    request.target = tool_ref(args_directory(args.words[1]));
-    return run_change(tool, args.words[0], &request);
-}
-
-int run_ln(struct tool *tool, int argc, char **argv)
-{
-    static const struct option options[] = {{"symbolic", no_argument, NULL, 's'}, ARGS_COMMON};
-    struct args args;
-    bool symbolic = false;
-    args_begin(&args, tool, argc, argv, "s", options);
-    while (args_next(&args) != ARGS_END)
-        symbolic = true;
-    args_expect(&args, 2, 2);
-    struct kv_request request = {.op = KV_OP_LINK, .node = tool_ref(args.words[0]), .target = tool_ref(args.words[1])};
-    if (symbolic)
-        request =
-            (struct kv_request){.op = KV_OP_SYMLINK, .node = tool_ref(args.words[1]), .value = bytes_of(args.words[0])};
-    return run_change(tool, args.words[1], &request);
-}
-
-int run_readlink(struct tool *tool, int argc, char **argv)
-{
-    struct args args;
-    args_words(&args, tool, argc, argv, 1, 1);
-    struct kv_request request = {.op = KV_OP_READLINK, .node = tool_ref(args.words[0])};
-    const struct kv_reply *reply = tool_call(tool, &request);
-    int exit_code = tool_check(tool, args.words[0], reply);
-    if (exit_code)
-        return exit_code;
-    if (tool->json) {
-        output_json(output_json_bytes(kv_reply_bytes(reply)));
-        return EXIT_OK;
-    }
-    output_bytes(kv_reply_bytes(reply));
-    fputc('\n', stdout);
-    return EXIT_OK;
 }

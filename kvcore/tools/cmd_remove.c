@@ -135,7 +135,7 @@ static int remove_key(struct remover *remover, const char *key)
 {
     struct kv_request request = {.op = KV_OP_UNLINK, .node = tool_ref(key)};
     const struct kv_reply *reply = tool_call(remover->tool, &request);
-    if (reply->error == -ENOENT && remover->force)
+    if ((reply->error == -ENOENT || reply->error == -ENOTDIR) && remover->force)
         return EXIT_OK;
     if (reply->error != -EISDIR || !remover->recursive) {
         remover->removed += !reply->error;

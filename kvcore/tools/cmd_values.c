@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { READ_PIECE_BYTES = 8 << 20, INPUT_PIECE_BYTES = 65536 };
@@ -35,25 +36,42 @@ static int input_read(struct buf *ret_input)
     }
 }
 
-/* The value: this word, or stdin where the word is missing or "-". 0, or an exit code after a message. */
-static int value_take(struct tool *tool, const char *word, struct buf *input, struct bytes *ret_value)
+/* A mount takes values of any length. What is advised here gets typed in: it must do what the command would have, and
+ * for a condition or a time to live no shell command does. */
+static void mount_advise(const char *key, const struct kv_request *request)
+{
+    if (request->options)
+        return;
+    const char *before = request->op == KV_OP_SET      ? "cat > MOUNTPOINT/"
+                         : request->op == KV_OP_APPEND ? "cat >> MOUNTPOINT/"
+                                                       : "dd bs=1M iflag=fullblock of=MOUNTPOINT/";
+    fprintf(stderr, "kv: write it through a mount: %s", before);
+    output_name(stderr, bytes_of(key), true);
+    if (request->op == KV_OP_SETRANGE)
+        fprintf(stderr, " conv=notrunc oflag=seek_bytes seek=%llu", (unsigned long long)request->offset);
+    fputc('\n', stderr);
+}
+
+/* The value for `request`: this word, or stdin where the word is missing or "-". 0, or an exit code after a message. */
+static int value_take(struct tool *tool, const char *key, const char *word, struct kv_request *request,
+                      struct buf *input)
 {
     if (word && strcmp(word, "-") != 0) {
-        *ret_value = bytes_of(word);
+        request->value = bytes_of(word);
         return 0;
     }
     int rc = input_read(input);
     if (rc == -EFBIG) {
         tool_complain(tool, "the value is longer than %u bytes, the most that one request carries (EFBIG)",
                       READ_BYTES_MAX);
-        fprintf(stderr, "kv: write it through a mount: cat > MOUNTPOINT/KEY\n");
+        mount_advise(key, request);
         return EXIT_FAILED;
     }
     if (rc < 0) {
         tool_complain(tool, "reading standard input: %s (%s)", error_text(rc), error_name(rc));
         return EXIT_FAILED;
     }
-    *ret_value = buf_bytes(input);
+    request->value = buf_bytes(input);
     return 0;
 }
 
@@ -169,7 +187,7 @@ static int send_value(struct tool *tool, const char *key, const char *word, stru
 {
     struct buf input = {0};
     request->node = tool_ref(key);
-    int exit_code = value_take(tool, word, &input, &request->value);
+    int exit_code = value_take(tool, key, word, request, &input);
     if (exit_code == EXIT_OK) {
         const struct kv_reply *reply = tool_call(tool, request);
         exit_code = tool_check(tool, key, reply);
@@ -277,6 +295,23 @@ int run_mget(struct tool *tool, int argc, char **argv)
     return EXIT_OK;
 }
 
+/* Is it the shape of the tree that the request failed on? */
+static bool is_about_path(int code) { return code == -EISDIR || code == -EINVAL || code == -ENOTDIR || code == -ELOOP; }
+
+/* The key that an mset failed on with this code, which the server does not name; NULL where none looks like it. */
+static const char *mset_culprit(struct tool *tool, char **words, int count, int code)
+{
+    for (int i = 0; i < count && is_about_path(code); i += 2) {
+        struct kv_attr attr;
+        int rc = tool_stat(tool, words[i], KV_OPT_FOLLOW, &attr);
+        if (rc == 0 && !S_ISREG(attr.mode))
+            rc = S_ISDIR(attr.mode) ? -EISDIR : -EINVAL;
+        if (rc == code)
+            return words[i];
+    }
+    return NULL;
+}
+
 int run_mset(struct tool *tool, int argc, char **argv)
 {
     struct args args;
@@ -290,7 +325,9 @@ int run_mset(struct tool *tool, int argc, char **argv)
     const struct kv_reply *reply = tool_call(tool, &request);
     free(values);
     free(refs);
-    int exit_code = tool_check(tool, NULL, reply);
+    struct kv_reply answer = *reply; /* looking for the key takes further requests */
+    const char *key = answer.error ? mset_culprit(tool, args.words, args.count, answer.error) : NULL;
+    int exit_code = tool_check(tool, key, &answer);
     if (exit_code == EXIT_OK)
         puts(tool->json ? "true" : "OK");
     return exit_code;

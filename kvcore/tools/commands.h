@@ -11,7 +11,9 @@ command_run run_get, run_set, run_append, run_getrange, run_setrange, run_mget, 
 /* cmd_keys.c */
 command_run run_del, run_exists, run_incr, run_decr, run_expire, run_ttl, run_persist;
 /* cmd_names.c */
-command_run run_stat, run_mkdir, run_rmdir, run_mv, run_ln, run_readlink;
+command_run run_stat, run_mkdir, run_rmdir;
+/* cmd_links.c */
+command_run run_mv, run_ln, run_readlink;
 /* cmd_list.c */
 command_run run_ls, run_tree;
 /* cmd_remove.c */

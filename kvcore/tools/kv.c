@@ -63,7 +63,7 @@ static const struct command commands[] = {
      "  -0, --null      raw names, each followed by a NUL byte, for xargs -0\n"
      "  --after NAME    only names that follow NAME\n"
      "  --limit N       only the first N names\n\n"
-     "On a terminal, names are quoted where it needs to be, and directories bear a '/'.\n",
+     "On a terminal, and with -l, names are quoted where it needs to be; on a terminal, directories bear a '/'.\n",
      run_ls},
     {"tree", "[--depth N] [PREFIX]", "Draw a directory and all below it", "  --depth N    go N levels deep\n",
      run_tree},
@@ -103,7 +103,7 @@ static const struct command commands[] = {
      "  -k PREFIX       of every key\n"
      "  -q, --quiet     one line for each test\n"
      "  --seed N        of the random order (1)\n\n"
-     "The keys that it writes stay.\n",
+     "The keys that it writes stay. The server is named by -s, before the command.\n",
      run_bench},
     {"help", "[COMMAND]", "Show what there is, or how a command is used", NULL, run_help},
 };
@@ -127,7 +127,7 @@ static void print_help(FILE *out)
         out,
         "\nOptions:\n"
         "  -s, --store STORE        kv://[:PASSWORD@]HOST[:PORT], kv+unix://PATH, or the data directory of a running\n"
-        "                           kvfs; else $KV_STORE, else " DEFAULT_STORE "\n"
+        "                           kvfs or kvcored; else $KV_STORE, else " DEFAULT_STORE "\n"
         "      --timeout DURATION   wait so long for each answer (5s; 0: for ever)\n"
         "      --password-file FILE the password is this file's first line; else $KV_PASSWORD\n"
         "      --json               print JSON\n"
@@ -176,11 +176,17 @@ static int usage_fail(const char *what, const char *which)
     return EXIT_USAGE;
 }
 
+static int timeout_fail(const char *text)
+{
+    fprintf(stderr, "kv: --timeout: '%s' is not a duration: write 10, 10s, 500ms, 5m or 1h\n", text);
+    return EXIT_USAGE;
+}
+
 static int timeout_parse(struct tool *tool, const char *text)
 {
     int64_t ms;
     if (duration_parse(text, &ms) < 0 || ms > UINT32_MAX)
-        return usage_fail("no duration for --timeout: ", text);
+        return timeout_fail(text);
     tool->timeout_ms = (uint32_t)ms;
     return EXIT_OK;
 }
@@ -225,7 +231,8 @@ static int password_read(struct tool *tool, const char *path)
     FILE *file = fopen(path, "re");
     bool got = file && fgets(password, sizeof tool->address.password, file);
     if (!got)
-        tool_complain(tool, "%s: %s", path, file && !ferror(file) ? "there is no password in it" : strerror(errno));
+        tool_complain(tool, "password file %s: %s", path,
+                      file && !ferror(file) ? "there is no password in it" : strerror(errno));
     if (file)
         fclose(file);
     password[strcspn(password, "\r\n")] = '\0';
@@ -252,7 +259,8 @@ static int password_find(struct tool *tool, const char *file)
 static int store_find(struct tool *tool, const struct given *given)
 {
     const char *store = given->store ? given->store : getenv("KV_STORE");
-    int exit_code = tool_locate(tool, store && *store ? store : DEFAULT_STORE);
+    const char *source = given->store ? "-s" : store ? "$KV_STORE" : "the default";
+    int exit_code = tool_locate(tool, store ? store : DEFAULT_STORE, source);
     return exit_code ? exit_code : password_find(tool, given->password_file);
 }
 

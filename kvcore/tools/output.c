@@ -130,6 +130,14 @@ void output_name(FILE *out, struct bytes name, bool quoted)
         error_keep();
 }
 
+void output_quoted(FILE *out, struct bytes name)
+{
+    if (quoting_of(name) == QUOTE_ESCAPED)
+        quote_escaped(out, name);
+    else
+        quote_plain(out, name);
+}
+
 /* --- JSON ----------------------------------------------------------------------------------------------------- */
 
 /* RFC 4648, section 4. The caller frees. */

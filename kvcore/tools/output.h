@@ -16,6 +16,9 @@ void output_bytes(struct bytes bytes);
 /* A name; with `quoted`, as ls(1) quotes: 'it'\''s', $'a\nb' where it has control bytes or is no UTF-8. */
 void output_name(FILE *out, struct bytes name, bool quoted);
 
+/* The same, in quotes even where it needs none: for a name within a sentence. */
+void output_quoted(FILE *out, struct bytes name);
+
 /* A string when it is UTF-8, {"base64": ...} otherwise. */
 json_t *output_json_bytes(struct bytes bytes);
 

@@ -2,21 +2,30 @@
 
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
+#include "kvcore/tools/explain.h"
 #include "kvcore/tools/output.h"
+#include "kvcore/tools/unreachable.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <sys/un.h>
 
 /* Where a mount that owns a directory listens for keys. */
 #define EMBEDDED_SOCKET "kvfs.sock"
 
-int tool_locate(struct tool *tool, const char *store)
+#define SOCKET_PATH_BYTES (sizeof(((struct sockaddr_un *)0)->sun_path))
+
+int tool_locate(struct tool *tool, const char *store, const char *source)
 {
     char why[ERROR_TEXT_BYTES];
+    tool->store_source = source;
+    if (!*store) {
+        tool_complain(tool, "%s names no store: it is empty", source);
+        return EXIT_USAGE;
+    }
     if (address_parse(store, &tool->address, why, sizeof why) < 0) {
-        tool_complain(tool, "%s: %s", store, why);
+        tool_complain(tool, "%s %s: %s", source, store, why);
         return EXIT_USAGE;
     }
     if (tool->address.kind != ADDRESS_DIRECTORY)
@@ -24,8 +33,9 @@ int tool_locate(struct tool *tool, const char *store)
     struct address *address = &tool->address;
     memcpy(tool->directory, address->path, sizeof tool->directory);
     int len = snprintf(address->path, sizeof address->path, "%s/" EMBEDDED_SOCKET, tool->directory);
-    if ((size_t)len >= sizeof address->path) {
-        tool_complain(tool, "%s: the path is too long", store);
+    if ((size_t)len >= SOCKET_PATH_BYTES) {
+        tool_complain(tool, "%s %s: the path of the socket in it is longer than %zu bytes; write it shorter", source,
+                      store, SOCKET_PATH_BYTES - 1);
         return EXIT_USAGE;
     }
     address->kind = ADDRESS_UNIX;
@@ -43,19 +53,6 @@ void tool_complain(const struct tool *tool, const char *format, ...)
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
-}
-
-void tool_complain_unreachable(const struct tool *tool, const char *why)
-{
-    struct stat status;
-    fprintf(stderr, "kv: %s\n", why);
-    if (!tool->directory[0])
-        fprintf(stderr, "kv: start a store with kvcored, or name another with -s or $KV_STORE\n");
-    else if (stat(tool->directory, &status) < 0)
-        fprintf(stderr, "kv: there is no directory %s\n", tool->directory);
-    else
-        fprintf(stderr, "kv: no kvfs or kvcored serves %s; mount it with: kvfs %s MOUNTPOINT\n", tool->directory,
-                tool->directory);
 }
 
 static const struct kv_reply *no_client(int code)
@@ -88,34 +85,34 @@ static const char *text_of(const struct tool *tool, const struct kv_reply *reply
     return reply->text[0] ? reply->text : error_text(reply->error);
 }
 
-static const char *what_next(int code)
+/* Does the operation want a key that is there? Then a file on the way to it means, like ENOENT, that it is not. */
+static bool wants_key(enum kv_op op)
 {
-    switch (code) {
-    case KV_NOAUTH:
-        return "give the password with --password-file, $KV_PASSWORD or in the address";
-    case KV_READONLY:
-        return "send writes to the primary";
-    case KV_LOADING:
-    case KV_BUSY:
-        return "try again in a moment";
-    case -EISDIR:
-        return "it is a directory: kv ls shows it, kv rm -r removes it";
-    case -ENOTEMPTY:
-        return "kv rm -r removes a directory with all that is in it";
-    case -ENOSPC:
-        return "remove something, or give the store more memory (maxmemory)";
+    switch (op) {
+    case KV_OP_GET:
+    case KV_OP_GETRANGE:
+    case KV_OP_READ:
+    case KV_OP_STAT:
+    case KV_OP_TTL:
+    case KV_OP_EXPIRE:
+    case KV_OP_PERSIST:
+    case KV_OP_READLINK:
+    case KV_OP_UNLINK:
+        return true;
     default:
-        return NULL;
+        return false;
     }
 }
 
-static int exit_for(int code)
+static int exit_for(enum kv_op op, int code)
 {
     switch (code) {
     case -ENOENT:
     case -EEXIST:
     case KV_VERSION:
         return EXIT_NO;
+    case -ENOTDIR:
+        return wants_key(op) ? EXIT_NO : EXIT_FAILED;
     case -ECONNREFUSED:
     case -ECONNRESET:
     case -ETIMEDOUT:
@@ -126,26 +123,77 @@ static int exit_for(int code)
     }
 }
 
-int tool_check(struct tool *tool, const char *key, const struct kv_reply *reply)
+/* " KEY" or " FROM -> TO", as far as there are any. */
+static void say_keys(const char *key, const char *to)
 {
-    int code = reply->error;
-    if (!code)
-        return EXIT_OK;
-    fflush(stdout);
-    if (code == -ECONNREFUSED) {
-        tool_complain_unreachable(tool, reply->text);
-        return EXIT_UNREACHABLE;
-    }
-    fprintf(stderr, "kv: %s", tool->command->name);
     if (key) {
         fputc(' ', stderr);
         output_name(stderr, bytes_of(key), true);
     }
-    fprintf(stderr, ": %s (%s)\n", text_of(tool, reply), error_name(code));
-    const char *next = what_next(code);
+    if (to) {
+        fputs(" -> ", stderr);
+        output_name(stderr, bytes_of(to), true);
+    }
+}
+
+/* Why it failed. The server's own words count for more than ours; but often it has only the code's. */
+static void say_why(struct tool *tool, const char *key, const char *to, const struct kv_reply *failed)
+{
+    const char *text = text_of(tool, failed);
+    bool explained = false;
+    if (key && strcmp(text, error_text(failed->error)) == 0)
+        explained =
+            to ? explain_pair(tool, key, to, failed->error, stderr) : explain_one(tool, key, failed->error, stderr);
+    fprintf(stderr, "%s (%s)\n", explained ? "" : text, error_name(failed->error));
+}
+
+/* `to` may be NULL. */
+static int check(struct tool *tool, const char *key, const char *to, const struct kv_reply *reply)
+{
+    if (!reply->error)
+        return EXIT_OK;
+    fflush(stdout);
+    if (reply->error == -ECONNREFUSED) {
+        unreachable_complain(tool, reply->text);
+        return EXIT_UNREACHABLE;
+    }
+    struct kv_reply failed = *reply; /* an explanation may need further requests */
+    fprintf(stderr, "kv: %s", tool->command->name);
+    say_keys(key, to);
+    fputs(": ", stderr);
+    say_why(tool, key, to, &failed);
+    const char *next = explain_next(tool->last_op, failed.error);
     if (next)
         fprintf(stderr, "kv: %s\n", next);
-    return exit_for(code);
+    return exit_for(tool->last_op, failed.error);
+}
+
+int tool_check(struct tool *tool, const char *key, const struct kv_reply *reply)
+{
+    return check(tool, key, NULL, reply);
+}
+
+int tool_check_pair(struct tool *tool, const char *from, const char *to, const struct kv_reply *reply)
+{
+    return check(tool, from, to, reply);
+}
+
+int tool_stat(struct tool *tool, const char *key, uint32_t options, struct kv_attr *ret_attr)
+{
+    enum kv_op op = tool->last_op;
+    struct kv_request request = {.op = KV_OP_STAT, .node = tool_ref(key), .options = options};
+    const struct kv_reply *reply = tool_call(tool, &request);
+    tool->last_op = op;
+    if (reply->error)
+        return reply->error;
+    *ret_attr = reply->attr;
+    return 0;
+}
+
+void tool_print_done(const struct tool *tool)
+{
+    if (tool->json)
+        puts("true");
 }
 
 struct kv_ref *tool_refs_new(char **words, int count, int step)

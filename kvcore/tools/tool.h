@@ -25,17 +25,18 @@ struct command {
 
 struct tool {
     const struct command *command;
-    struct address address; /* where to connect */
-    char directory[4096];   /* the store was given as this directory; else empty */
-    uint32_t timeout_ms;    /* 0: for ever */
+    struct address address;   /* where to connect */
+    char directory[4096];     /* the store was given as this directory; else empty */
+    const char *store_source; /* what said where the store is, for messages: "-s", "$KV_STORE", "the default" */
+    uint32_t timeout_ms;      /* 0: for ever */
     bool json;
     uv_loop_t *loop;
     struct client *client; /* made by the first tool_call */
     enum kv_op last_op;    /* of the last tool_call */
 };
 
-/* Fills in where the store is, from what -s or $KV_STORE said. 0, or EXIT_USAGE after a message. */
-int tool_locate(struct tool *tool, const char *store);
+/* Fills in where the store is, from what `source` said, which stays borrowed. 0, or EXIT_USAGE after a message. */
+int tool_locate(struct tool *tool, const char *store, const char *source);
 
 /* Runs one request to its reply, connecting first where need be. The reply is borrowed until the next call. */
 const struct kv_reply *tool_call(struct tool *tool, const struct kv_request *request);
@@ -44,11 +45,18 @@ const struct kv_reply *tool_call(struct tool *tool, const struct kv_request *req
  * on which key (may be NULL), why, and what to do next where there is something to do. */
 int tool_check(struct tool *tool, const char *key, const struct kv_reply *reply);
 
+/* The same for a command on two names: "kv: mv FROM -> TO: ...". */
+int tool_check_pair(struct tool *tool, const char *from, const char *to, const struct kv_reply *reply);
+
+/* A question beside the command's own: a key's attributes. `options`: KV_OPT_FOLLOW or 0. 0, or the error; says
+ * nothing. The last reply is gone then; last_op stays. */
+int tool_stat(struct tool *tool, const char *key, uint32_t options, struct kv_attr *ret_attr);
+
+/* Done: what there is to say about a change that has no other answer. */
+void tool_print_done(const struct tool *tool);
+
 /* "kv: get: ..." on stderr. */
 void tool_complain(const struct tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Says that nobody could be reached, and what to do about it. `why` begins with the address. */
-void tool_complain_unreachable(const struct tool *tool, const char *why);
 
 void tool_close(struct tool *tool);
 

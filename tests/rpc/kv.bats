@@ -44,7 +44,7 @@ json_is() {
     says 1 'kv: get nope: .*ENOENT' kv get nope
     kv mkdir dir
     says 4 'EISDIR' kv get dir
-    says 4 'ENOTDIR' bash -c 'kv set file v && kv get file/below'
+    says 1 'ENOTDIR' bash -c 'kv set file v && kv get file/below'
 }
 
 @test "set --nx sets only what is not there, --xx only what is" {

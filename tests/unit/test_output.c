@@ -46,6 +46,25 @@ static void control_bytes_and_broken_utf8_are_escaped(void **state)
     expect_name(bytes_make("a\x7f", 2), true, "$'a\\177'");
 }
 
+static void expect_quoted(struct bytes name, const char *expected)
+{
+    char *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    output_quoted(out, name);
+    fclose(out);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static void within_a_sentence_every_name_is_in_quotes(void **state)
+{
+    (void)state;
+    expect_quoted(bytes_of("plain"), "'plain'");
+    expect_quoted(bytes_of("it's"), "'it'\\''s'");
+    expect_quoted(bytes_of("a\nb"), "$'a\\nb'");
+}
+
 static void unquoted_names_are_raw(void **state)
 {
     (void)state;
@@ -86,6 +105,7 @@ int main(void)
         cmocka_unit_test(plain_names_stay_as_they_are),
         cmocka_unit_test(what_a_shell_would_read_is_quoted),
         cmocka_unit_test(control_bytes_and_broken_utf8_are_escaped),
+        cmocka_unit_test(within_a_sentence_every_name_is_in_quotes),
         cmocka_unit_test(unquoted_names_are_raw),
         cmocka_unit_test(utf8_becomes_a_json_string),
         cmocka_unit_test(other_bytes_become_base64),
