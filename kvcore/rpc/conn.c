@@ -7,14 +7,15 @@
 #include <signal.h>
 #include <stdlib.h>
 
-enum { SPARE_BYTES_MAX = 256 << 10 };
+enum { SPARE_BYTES_MAX = 2 << 20 }; /* an answer of 1 MiB, the most that a mount asks for, needs no new one */
 
 static void on_flusher(uv_idle_t *flusher);
 static void on_flusher_closed(uv_handle_t *handle) { free(handle); }
 
 int conn_hub_init(struct conn_hub *hub, uv_loop_t *loop)
 {
-    *hub = (struct conn_hub){.loop = loop, .input_bytes_max = INPUT_TOTAL_BYTES_DEFAULT};
+    *hub = (struct conn_hub){
+        .loop = loop, .input_bytes_max = INPUT_TOTAL_BYTES_DEFAULT, .output_bytes_max = OUTPUT_TOTAL_BYTES_DEFAULT};
     hub->decoder = decoder_new();
     hub->read_buffer = malloc(CONN_READ_BYTES);
     hub->flusher = malloc(sizeof *hub->flusher);
@@ -113,22 +114,36 @@ void conn_flush_soon(struct conn *conn)
 
 static bool may_resume(const struct conn *conn)
 {
-    return conn->paused && !conn->closing && conn_output_bytes(conn) <= CONN_OUTPUT_PAUSE_BYTES;
+    return conn->paused && !conn->closing && !conn->hub->corked && conn_output_bytes(conn) <= CONN_OUTPUT_PAUSE_BYTES;
+}
+
+/* The connections that are dirty now; those that become so from now on are not among them. */
+static void dirty_take(struct conn_hub *hub, struct conn **ret_list)
+{
+    *ret_list = hub->dirty;
+    hub->dirty = NULL;
+    if (*ret_list)
+        (*ret_list)->dirty_link = ret_list;
 }
 
 /* Here and nowhere else a paused connection goes on: to handle its messages inside whatever call has sent its output
- * might be inside the handling of another's. */
+ * might be inside the handling of another's. First all are flushed, then each that was paused gets one turn, also when
+ * the turn of one before it has corked the hub again: so nobody keeps the others waiting. */
 static void on_flusher(uv_idle_t *flusher)
 {
     struct conn_hub *hub = flusher->data;
-    while (hub->dirty && !hub->corked) {
-        struct conn *conn = hub->dirty;
-        conn_flush(conn);
-        dirty_remove(conn);
-        if (may_resume(conn))
+    struct conn *list;
+    if (!hub->corked) {
+        for (dirty_take(hub, &list); list;)
+            conn_flush(list); /* takes it off the list; where it may go on, it is dirty again */
+        for (dirty_take(hub, &list); list;) {
+            struct conn *conn = list;
+            dirty_remove(conn);
             conn_resume(conn);
+        }
     }
-    uv_idle_stop(flusher);
+    if (!hub->dirty || hub->corked)
+        uv_idle_stop(flusher);
 }
 
 void conn_hub_cork(struct conn_hub *hub, bool corked)
@@ -194,6 +209,14 @@ static int send_out(struct conn *conn)
     return send_rest(conn, sent < 0 ? 0 : (size_t)sent);
 }
 
+/* What all connections together have yet to send. */
+static void count_output(struct conn *conn)
+{
+    uint64_t owed = conn->closing ? 0 : conn_output_bytes(conn);
+    conn->hub->output_bytes += owed - conn->owed_bytes;
+    conn->owed_bytes = owed;
+}
+
 void conn_flush(struct conn *conn)
 {
     dirty_remove(conn);
@@ -208,14 +231,19 @@ void conn_flush(struct conn *conn)
         rc = send_out(conn);
     else if (conn->out.data)
         recycle(conn->hub, &conn->out);
+    count_output(conn);
+    if (rc == 0 && conn->hub->output_bytes > conn->hub->output_bytes_max)
+        rc = KV_BUSY;
     if (rc < 0) {
         conn_close(conn, rc);
-    } else if (!conn->reads_always && conn_output_bytes(conn) > CONN_OUTPUT_PAUSE_BYTES) {
+        return;
+    }
+    if (!conn->reads_always && (conn->hub->corked || conn_output_bytes(conn) > CONN_OUTPUT_PAUSE_BYTES)) {
         conn->paused = true;
         conn_read_stop(conn);
-    } else if (may_resume(conn) && !conn->dirty_link) {
-        dirty_add(conn);
     }
+    if ((may_resume(conn) || (conn->paused && conn->hub->corked)) && !conn->dirty_link)
+        dirty_add(conn);
 }
 
 /* --- end --- */
@@ -238,5 +266,6 @@ void conn_close(struct conn *conn, int error)
     dirty_remove(conn);
     conn->closing = true;
     conn->error = error;
+    count_output(conn);
     uv_close(&conn->handle, on_closed);
 }

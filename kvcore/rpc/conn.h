@@ -2,9 +2,9 @@
  *
  * IN. The loop shares one read buffer. Whole messages are handled right in it; the rest of a message that has not
  * fully come is copied to a buffer of the connection's own, and the next read lands behind it: a short rest goes back
- * to the front of the shared buffer for that, behind a long one it is read in place, into room that grows with what
- * has really come, never with what the message claims. So an idle connection holds no buffer, and 10,000 of them
- * hold none.
+ * to the front of the shared buffer for that, behind a long one it is read in place, into room for what the message
+ * claims if that is moderate, else into room that grows with what has really come. So an idle connection holds no
+ * buffer, and 10,000 of them hold none.
  * OUT. Answers are appended to `out` and leave together: once at the end of each batch of messages read, or when
  * the loop comes round (conn_flush_soon), so that a pipeline of N requests costs one read and one write. A buffer
  * that has been sent goes to the next connection that answers.
@@ -13,7 +13,8 @@
  * nothing. Answers to requests that were under way before may still come on top; past CONN_OUTPUT_BYTES_MAX the
  * connection is closed with KV_BUSY.
  * LIMITS. All half-received messages of a hub together take at most input_bytes_max; the connection that would go
- * past it is closed with KV_BUSY. The owner logs why a connection ended.
+ * past it is closed with KV_BUSY; so is the one whose answers would make all that wait to be sent more than
+ * output_bytes_max. The owner logs why a connection ended.
  *
  * Life: conn_init -> conn_start -> on_message* -> on_close exactly once, after which the owner may free it.
  */
@@ -35,6 +36,8 @@ struct conn_hub {
     struct decoder *decoder;
     uint64_t input_bytes; /* held in half-received messages now */
     uint64_t input_bytes_max;
+    uint64_t output_bytes; /* held in answers that wait to be sent now */
+    uint64_t output_bytes_max;
     uint64_t bytes_in, bytes_out, reads, writes; /* counters, for `info` */
     /* The rest is private. */
     char *read_buffer;  /* CONN_READ_BYTES */
@@ -47,8 +50,10 @@ struct conn_hub {
 /* -ENOMEM and libuv's errors. Makes the process ignore SIGPIPE, which libuv's writes to a closed socket would raise. */
 int conn_hub_init(struct conn_hub *hub, uv_loop_t *loop);
 
-/* While corked, answers are made but stay here: something that they imply has yet to come true elsewhere (a kernel has
- * to forget what changed). Uncorked, they leave. */
+/* While corked, answers stay here: something that they imply has yet to come true elsewhere (a kernel has to forget
+ * what changed). A connection that has something to say meanwhile gets one more batch of messages handled, then waits,
+ * which bounds what there is to come true. Uncorked, all answers leave, and then every connection that waited gets its
+ * turn. */
 void conn_hub_cork(struct conn_hub *hub, bool corked);
 
 /* After the last on_close. The loop must turn once more before it is closed. */
@@ -85,6 +90,7 @@ struct conn {
     struct buf sending; /* what a uv_write owns */
     uv_write_t write;
     struct conn *dirty_next, **dirty_link; /* in hub->dirty; dirty_link is NULL outside it */
+    uint64_t owed_bytes;                   /* its part of hub->output_bytes */
     int error;
     bool started, reading, paused, writing, closing, in_batch;
 };

@@ -13,6 +13,7 @@
 enum {
     COPY_BACK_BYTES_MAX = 16384, /* a rest up to here goes back to the front of the shared buffer */
     INPUT_STEP_BYTES = 256,
+    CLAIM_BYTES_MAX = 2 << 20, /* a mount's reads and writes, with what is around them */
 };
 
 static_assert(COPY_BACK_BYTES_MAX < CONN_READ_BYTES, "there is room for news behind what was copied back");
@@ -59,6 +60,17 @@ static int input_append(struct conn *conn, const char *data, size_t len)
 
 static bool reads_in_place(const struct conn *conn) { return conn->in.len > COPY_BACK_BYTES_MAX; }
 
+/* How much room the rest of a message is given at once. What the message claims is believed where that is moderate and
+ * memory plenty: a write of 1 MiB then comes in two or three reads and is not copied again and again as its buffer
+ * grows. Otherwise the room doubles, so that nobody can make us hold more than twice what was really sent. */
+static size_t room_for_rest(const struct conn *conn)
+{
+    const struct conn_hub *hub = conn->hub;
+    uint64_t claimed = conn->scan.need, doubled = 2 * conn->in.len;
+    bool believed = claimed <= CLAIM_BYTES_MAX && hub->input_bytes + claimed <= hub->input_bytes_max / 2;
+    return believed || claimed < doubled ? claimed : doubled;
+}
+
 /* Of `data` the first `taken` bytes have been handled: keeps the others in `in`. `data` is `in` itself, or the shared
  * buffer with a copy of `in` at its front. */
 static int keep_rest(struct conn *conn, const char *data, size_t len, size_t taken)
@@ -77,7 +89,7 @@ static int keep_rest(struct conn *conn, const char *data, size_t len, size_t tak
     }
     if (rc == 0 && reads_in_place(conn) && !conn->paused) {
         CHECK(conn->scan.need > conn->in.len);
-        rc = input_reserve(conn, conn->scan.need < 2 * conn->in.len ? conn->scan.need : 2 * conn->in.len);
+        rc = input_reserve(conn, room_for_rest(conn));
     }
     return rc;
 }

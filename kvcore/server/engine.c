@@ -6,12 +6,25 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { EXPIRY_PERIOD_MS = 100, EXPIRY_SLICE = 1000 };
+/* How jemalloc is to keep the memory of a store (jemalloc(3); MALLOC_CONF in the environment goes before): chunks of a
+ * removed file serve the next one although they have grown together meanwhile. By default they would be too large to be
+ * cut, so that new memory would be taken, and each rewrite of a large file would make the process larger for a while.
+ *
+ * Not thp:always: it takes a third off the time of long writes, but now and then the kernel moves memory for seconds
+ * before it has huge pages to give. */
+extern const char *malloc_conf;
+const char *malloc_conf = "lg_extent_max_active_fit:16";
+
+enum { EXPIRY_PERIOD_MS = 100, EXPIRY_SLICE = 100, EXPIRY_BUDGET_NS = 5000000 };
 
 static void on_expiry_timer(uv_timer_t *timer)
 {
     struct engine *engine = timer->data;
-    store_expire(&engine->store, EXPIRY_SLICE);
+    uint64_t start = uv_hrtime(); /* a million keys may go at once: most of the time is still for clients */
+    while (store_expire(&engine->store, EXPIRY_SLICE) == EXPIRY_SLICE && uv_hrtime() - start < EXPIRY_BUDGET_NS)
+        continue;
+    if (uv_hrtime() - start >= EXPIRY_BUDGET_NS)
+        uv_timer_start(timer, on_expiry_timer, EXPIRY_BUDGET_NS / 1000000, EXPIRY_PERIOD_MS);
     if (engine->store.tree->expiry.count == 0)
         uv_timer_stop(timer);
 }

@@ -8,9 +8,9 @@
  *   read      open, read 4 KiB, close             likewise
  *   rename    each file to another name and back
  *   unlink    each file
- *   list      readdir of the directory            an operation is one entry
- *   list-l    readdir and lstat of each entry
- *   create4   four processes create COUNT / 4 files each in a directory of their own, and remove them
+ *   many      COUNT empty files; prints two figures: what one took among the first tenth, and among the last (medians
+ * of ten batches each) list      readdir of the directory            an operation is one entry list-l    readdir and
+ * lstat of each entry create4   four processes create COUNT / 4 files each in a directory of their own, and remove them
  *   seqwrite  a file of COUNT MiB in 1 MiB writes an operation is one MiB
  *   seqread   the same file
  *   randwrite, randread   4 KiB at random places of that file, COUNT * 16 times
@@ -60,6 +60,32 @@ static long create(long count)
         need(close(fd) == 0, "close");
     }
     return count;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+/* Prints its figures itself. */
+static long many(long count)
+{
+    enum { BATCHES = 100, TENTH = BATCHES / 10 };
+    double took[BATCHES];
+    for (int batch = 0; batch < BATCHES; batch++) {
+        double start = now_us();
+        for (long i = count * batch / BATCHES; i < count * (batch + 1) / BATCHES; i++) {
+            int fd = open(name_of("f", i), O_CREAT | O_EXCL | O_WRONLY, 0644);
+            need(fd >= 0, "create");
+            close(fd);
+        }
+        took[batch] = (now_us() - start) * BATCHES / (double)count;
+    }
+    qsort(took, TENTH, sizeof *took, by_size);
+    qsort(took + BATCHES - TENTH, TENTH, sizeof *took, by_size);
+    printf("%.3f %.3f\n", took[TENTH / 2], took[BATCHES - TENTH / 2]);
+    return 0;
 }
 
 static long do_stat(long count)
@@ -168,9 +194,10 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         long (*run)(long count);
-    } loads[] = {{"create", create},     {"stat", do_stat},    {"read", do_read},        {"rename", do_rename},
-                 {"unlink", do_unlink},  {"list", do_list},    {"list-l", do_list_l},    {"create4", create4},
-                 {"seqwrite", seqwrite}, {"seqread", seqread}, {"randwrite", randwrite}, {"randread", randread}};
+    } loads[] = {{"create", create},    {"stat", do_stat},      {"read", do_read},     {"rename", do_rename},
+                 {"unlink", do_unlink}, {"list", do_list},      {"list-l", do_list_l}, {"create4", create4},
+                 {"many", many},        {"seqwrite", seqwrite}, {"seqread", seqread},  {"randwrite", randwrite},
+                 {"randread", randread}};
     if (argc != 4)
         return fprintf(stderr, "usage: fsload DIR LOAD COUNT\n"), 2;
     need(chdir(argv[1]) == 0, argv[1]);
@@ -179,7 +206,8 @@ int main(int argc, char **argv)
         if (strcmp(loads[i].name, argv[2]) == 0) {
             double start = now_us();
             long done = loads[i].run(atol(argv[3]));
-            printf("%.3f\n", (now_us() - start) / (double)(done ? done : 1));
+            if (done)
+                printf("%.3f\n", (now_us() - start) / (double)done);
             return 0;
         }
     return fprintf(stderr, "fsload: there is no load '%s'\n", argv[2]), 2;

@@ -1,8 +1,10 @@
 /* limit: a FUSE file system that does as little as one can: the yardstick that `make bench` holds kvfs against.
  *
  * One thread, plain libfuse, everything in memory, answers cached by the kernel for ever, no message for open,
- * opendir and flush. It checks no permission, keeps no link count, and never frees a node, so it is faster than any
- * honest file system can be through the same kernel interface: what separates kvfs from it is kvfs's own work.
+ * opendir and flush. It checks no permission, keeps no link count, and never frees a node (only its bytes), so it is
+ * faster than any honest file system can be through the same kernel interface: what separates kvfs from it is kvfs's
+ * own work. Like kvfs it lets the kernel choose between readdir and readdirplus: plus for all would make its listings
+ * slow, and would answer the first stat of each file beforehand.
  *
  *   limit MOUNTPOINT      stays in the foreground until unmounted
  */
@@ -19,12 +21,13 @@
 
 enum { TABLE = 1 << 18, NAME_MAX_BYTES = 40 };
 
-/* A node and its one name. Directories list their children by walking `sibling`. */
+/* A node and its one name. Directories list their children by walking `sibling`; of one that was removed it still leads
+ * back among them, for the listing that was there. */
 struct thing {
     struct stat st;
     char *bytes;
     size_t room;
-    struct thing *dir, *chain, *child, *sibling;
+    struct thing *dir, *chain, *child, *sibling, *elder;
     char name[NAME_MAX_BYTES];
 };
 
@@ -55,6 +58,11 @@ static void enter(struct thing *thing, struct thing *dir, const char *name)
     thing->dir = dir;
     thing->chain = *first;
     *first = thing;
+    thing->elder = NULL;
+    thing->sibling = dir->child;
+    if (dir->child)
+        dir->child->elder = thing;
+    dir->child = thing;
 }
 
 static void leave(struct thing *thing)
@@ -63,6 +71,9 @@ static void leave(struct thing *thing)
     while (*link != thing)
         link = &(*link)->chain;
     *link = thing->chain;
+    *(thing->elder ? &thing->elder->sibling : &thing->dir->child) = thing->sibling;
+    if (thing->sibling)
+        thing->sibling->elder = thing->elder;
     thing->dir = NULL;
 }
 
@@ -77,15 +88,13 @@ static struct thing *make(fuse_ino_t dir, const char *name, mode_t mode)
     thing->st = (struct stat){.st_ino = (ino_t)thing, .st_mode = mode, .st_nlink = 1};
     clock_gettime(CLOCK_REALTIME, &thing->st.st_mtim);
     enter(thing, at(dir), name);
-    thing->sibling = at(dir)->child;
-    at(dir)->child = thing;
     return thing;
 }
 
 static void on_init(void *user, struct fuse_conn_info *conn)
 {
     (void)user;
-    conn->want |= conn->capable & FUSE_CAP_READDIRPLUS;
+    conn->want |= conn->capable & (FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS);
     conn->max_write = 1 << 20;
 }
 
@@ -161,9 +170,14 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t offset, st
 static void on_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
     struct thing *thing = seek(at(dir), name);
-    if (thing)
-        leave(thing);
     fuse_reply_err(req, thing ? 0 : ENOENT);
+    if (!thing)
+        return;
+    leave(thing);
+    free(thing->bytes);
+    thing->bytes = NULL;
+    thing->room = 0;
+    thing->st.st_size = 0;
 }
 
 static void on_rename(fuse_req_t req, fuse_ino_t from, const char *name, fuse_ino_t to, const char *new_name,
@@ -179,23 +193,35 @@ static void on_rename(fuse_req_t req, fuse_ino_t from, const char *name, fuse_in
 }
 
 /* An offset is the address of the entry last given. */
-static void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file)
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, int plus)
 {
-    (void)file;
     char *page = malloc(size);
     size_t used = 0;
     for (struct thing *thing = offset ? ((struct thing *)offset)->sibling : at(ino)->child; thing;
          thing = thing->sibling) {
-        if (thing->dir != at(ino))
-            continue;
         struct fuse_entry_param found = entry(thing);
-        size_t need = fuse_add_direntry_plus(req, page + used, size - used, thing->name, &found, (off_t)thing);
-        if (need > size - used)
+        char *end = page + used;
+        size_t left = size - used;
+        size_t need = plus ? fuse_add_direntry_plus(req, end, left, thing->name, &found, (off_t)thing)
+                           : fuse_add_direntry(req, end, left, thing->name, &found.attr, (off_t)thing);
+        if (need > left)
             break;
         used += need;
     }
     fuse_reply_buf(req, page, used);
     free(page);
+}
+
+static void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file)
+{
+    (void)file;
+    list(req, ino, size, offset, 0);
+}
+
+static void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file)
+{
+    (void)file;
+    list(req, ino, size, offset, 1);
 }
 
 static const struct fuse_lowlevel_ops operations = {
@@ -214,6 +240,7 @@ static const struct fuse_lowlevel_ops operations = {
     .unlink = on_unlink,
     .rmdir = on_unlink,
     .rename = on_rename,
+    .readdir = on_readdir,
     .readdirplus = on_readdirplus,
 };
 
