@@ -163,6 +163,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(LIBTESTS) $(LIBKVFS) $(LIBKVCORE)
 $(UNIT_TESTS): EXTRA_LIBS = $(TEST_LIBS) $(FUSE_LIBS)
 # Counts bytes as the programs' allocator hands them out.
 $(BUILD)/tests/unit/test_tree_memory: EXTRA_LIBS += $(MALLOC_LIBS)
+# Makes it fail.
+$(BUILD)/tests/unit/test_server: EXTRA_LIBS += -Wl,--wrap=calloc
 $(FUZZERS): EXTRA_LIBS = -fsanitize=fuzzer $(FUSE_LIBS)
 $(BENCH_TOOLS): EXTRA_LIBS = $(FUSE_LIBS)
 
@@ -182,6 +184,7 @@ install: all
 		install -D -m 644 $$page $(DESTDIR)$(MAN)/man$${page##*.}/$${page##*/} || exit; done
 	for completion in $(wildcard scripts/completion/*.bash); do name=$${completion##*/}; \
 		install -D -m 644 $$completion $(DESTDIR)$(BASH_COMPLETIONS)/$${name%.bash} || exit; done
+	ln -sf kvfs $(DESTDIR)$(BASH_COMPLETIONS)/mount.kvfs
 	for unit in $(wildcard scripts/systemd/*); do name=$${unit##*/}; install -d $(DESTDIR)$(UNITS) && \
 		sed 's|/usr/local|$(PREFIX)|g; s|/etc/kvfs|$(SYSCONFDIR)/kvfs|g' $$unit > $(DESTDIR)$(UNITS)/$$name && \
 		chmod 644 $(DESTDIR)$(UNITS)/$$name || exit; done
@@ -193,4 +196,5 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,kvcored kv kvfs) $(DESTDIR)$(SBINDIR)/mount.kvfs
 	rm -f $(foreach section,1 5 8,$(patsubst docs/man/%,$(DESTDIR)$(MAN)/man$(section)/%,$(wildcard docs/man/*.$(section))))
 	rm -f $(patsubst scripts/completion/%.bash,$(DESTDIR)$(BASH_COMPLETIONS)/%,$(wildcard scripts/completion/*.bash))
+	rm -f $(DESTDIR)$(BASH_COMPLETIONS)/mount.kvfs
 	rm -f $(patsubst scripts/systemd/%,$(DESTDIR)$(UNITS)/%,$(wildcard scripts/systemd/*))

@@ -7,8 +7,7 @@ enum { STAT_BLOCK_BYTES = 512, NS_PER_S = 1000000000 };
 /* libfuse and the kernel clamp it. */
 static const double forever_s = 1e9;
 
-/* Rounds down, also before 1970. */
-static struct timespec to_timespec(int64_t ns)
+struct timespec attr_to_timespec(int64_t ns)
 {
     int64_t s = ns / NS_PER_S, rest = ns % NS_PER_S;
     return (struct timespec){.tv_sec = rest < 0 ? s - 1 : s, .tv_nsec = rest < 0 ? rest + NS_PER_S : rest};
@@ -26,9 +25,9 @@ struct stat attr_to_stat(const struct kv_attr *attr, const struct attr_view *vie
         .st_size = (off_t)attr->size,
         .st_blksize = CHUNK_BYTES, /* what stdio and cp(1) read at a time */
         .st_blocks = (blkcnt_t)((attr->stored + STAT_BLOCK_BYTES - 1) / STAT_BLOCK_BYTES),
-        .st_atim = to_timespec(attr->atime_ns),
-        .st_mtim = to_timespec(attr->mtime_ns),
-        .st_ctim = to_timespec(attr->ctime_ns),
+        .st_atim = attr_to_timespec(attr->atime_ns),
+        .st_mtim = attr_to_timespec(attr->mtime_ns),
+        .st_ctim = attr_to_timespec(attr->ctime_ns),
     };
     if (view->has_umask)
         stat.st_mode = (attr->mode & S_IFMT) | (0777 & ~view->umask);

@@ -14,12 +14,14 @@ struct attr_view {
     mode_t umask;
 };
 
+/* Rounds down, also before 1970. */
+struct timespec attr_to_timespec(int64_t ns);
 struct stat attr_to_stat(const struct kv_attr *attr, const struct attr_view *view);
 
-/* A file whose S_ISUID or S_ISGID a write by somebody else has to take off. */
+/* A node whose S_ISUID or S_ISGID a chown, or a write by somebody else, has to take off. */
 static inline bool attr_is_setid(const struct kv_attr *attr)
 {
-    return S_ISREG(attr->mode) && attr->mode & (S_ISUID | S_ISGID);
+    return !S_ISDIR(attr->mode) && !S_ISLNK(attr->mode) && attr->mode & (S_ISUID | S_ISGID);
 }
 
 /* The mode without what a write, truncate or chown takes away: S_ISUID, and S_ISGID where the group may execute

@@ -1,6 +1,7 @@
 #include "fsd/device.h"
 
 #include "fsd/mountpoint.h"
+#include "fsd/statx.h"
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
 #include "kvcore/base/log.h"
@@ -34,6 +35,8 @@ static void on_fuse_log(enum fuse_log_level level, const char *format, va_list a
  *   HANDLE_KILLPRIV  no: version 2 is asked for, see on_writev
  *   AUTO_INVAL_DATA  where others can change the store: cached pages go when mtime or size turn out to differ;
  *                    alone on the store, the pages of one's own writes are kept (EXPLICIT_INVAL_DATA)
+ *   POSIX_ACL        the kernel enforces ACLs, the store keeps them; DONT_MASK with it, since what is made in a
+ *                    directory with a default ACL has no umask taken off, and only the store knows (KV_OPT_UMASK)
  *   READDIRPLUS      only where the kernel may keep what it is told; if not, it would ask for each entry again
  *   splice           no: the bytes are in our memory either way
  */
@@ -44,8 +47,9 @@ static void on_init(void *user, struct fuse_conn_info *conn)
     conn->max_read = DEVICE_IO_BYTES;
     conn->max_background = DEVICE_BACKGROUND_MAX;
     conn->congestion_threshold = DEVICE_BACKGROUND_MAX / 4 * 3;
-    conn->want |= conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
-                                   FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPORT_SUPPORT);
+    conn->want |=
+        conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS |
+                         FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_DONT_MASK | FUSE_CAP_POSIX_ACL);
     conn->want &=
         ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_AUTO_INVAL_DATA |
                     FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
@@ -80,18 +84,27 @@ static ssize_t on_writev(int fd, struct iovec *iov, int count, void *user)
 {
     struct fs *fs = user;
     struct device *device = fs->device;
-    if (device->answered)
-        return writev(fd, iov, count);
+    if (device->answered) {
+        ssize_t len = writev(fd, iov, count);
+        fs->own.bytes_out += len > 0 ? (size_t)len : 0;
+        return len;
+    }
     device->answered = true;
     return write_init(fd, iov, count);
 }
 
+static void stop_polling(struct device *device)
+{
+    if (device->polling)
+        uv_poll_stop(&device->poll);
+    device->polling = false;
+}
+
 static void end(struct device *device, int error)
 {
-    if (!device->polling)
+    if (device->ending)
         return;
-    device->polling = false;
-    uv_poll_stop(&device->poll);
+    device->ending = true;
     uv_timer_stop(&device->timer);
     device->on_end(device, error);
 }
@@ -100,10 +113,16 @@ static void end(struct device *device, int error)
 static bool serve_one(struct device *device, int *ret_error)
 {
     int len = fuse_session_receive_buf(device->session, &device->buffer);
-    if (len > 0)
+    if (len > 0) {
+        struct fuse_in_header *header = device->buffer.mem;
+        own_count(&device->fs->own, header->opcode, (size_t)len);
+        device->fs->asks_birth = header->opcode == STATX_OPCODE;
+        if (device->fs->asks_birth)
+            header->opcode = FUSE_GETATTR;
         fuse_session_process_buf(device->session, &device->buffer);
-    else if (len != -EINTR && len != -EAGAIN)
+    } else if (len != -EINTR && len != -EAGAIN) {
         *ret_error = len; /* 0: unmounted */
+    }
     return len > 0 || len == -EINTR;
 }
 
@@ -136,6 +155,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     serve_turn(device, &error);
     fs_turn_end(device->fs);
     if (error != -EAGAIN || fuse_session_exited(device->session)) {
+        stop_polling(device);
         end(device, error == -EAGAIN ? 0 : error);
     } else if (device->answered && !device->ready) {
         device->ready = true;
@@ -217,7 +237,7 @@ static void on_unmount_timeout(uv_timer_t *timer)
 
 void device_unmount(struct device *device)
 {
-    if (!device->polling || device->unmounter > 0)
+    if (device->ending || device->unmounter > 0)
         return;
     device->unmounter = fork();
     if (device->unmounter == 0) {

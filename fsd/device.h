@@ -27,13 +27,15 @@ struct device {
     uv_poll_t poll;
     uv_timer_t timer; /* unmounting has taken long enough */
     bool polling;
+    bool ending;                  /* on_end was called */
     bool answered;                /* the kernel's first request, INIT */
     bool ready;                   /* and on_ready was called */
     unsigned turns, lonely_turns; /* see tries_again */
     pid_t unmounter;              /* the child that unmounts; 0: none yet */
     char mountpoint[4096];
     void (*on_ready)(struct device *device);
-    void (*on_end)(struct device *device, int error); /* 0: unmounted */
+    /* Unmounted (0), or broken; or it has taken too long, then requests are still served until device_close. */
+    void (*on_end)(struct device *device, int error);
     void *user;
 };
 

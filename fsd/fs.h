@@ -24,6 +24,7 @@
 #include "fsd/attr.h"
 #include "fsd/inodes.h"
 #include "fsd/notifier.h"
+#include "fsd/own.h"
 #include "fsd/release.h"
 #include "kvcore/base/buf.h"
 #include "kvcore/rpc/backend.h"
@@ -54,6 +55,7 @@ struct fs_call {
     uint64_t id;              /* of the node that the operation names by id, 0: by name */
     uint64_t offset;          /* readdir: the position; write: the kernel's */
     size_t size;              /* of the buffer to fill, or the bytes written */
+    bool asks_birth;          /* getattr: see struct fs */
     int flags;                /* create: open(2)'s; readdir: whether with attributes */
     struct kv_request second; /* what an operation of two steps asks for next */
     int end_code;             /* what it is cancelled with at its deadline */
@@ -67,6 +69,8 @@ struct fs {
     struct device *device;
     struct notifier *notifier; /* borrowed; NULL where the kernel keeps nothing anyway */
     struct attr_view view;
+    struct own own;
+    bool asks_birth; /* the request that is being run is a getattr that wants the time of birth too (statx.h) */
     struct inodes inodes;
     struct releases releases;
     struct kv_attr root; /* as last known */
@@ -109,9 +113,14 @@ void fs_run(fuse_req_t req, fs_finish *finish, uint64_t id, const struct kv_requ
  * kernel looks the path up again (open_by_handle_at(2), NFS). */
 int fs_errno(const struct fs_call *call, int error);
 
+/* Does who asks belong to the group, as the file system sees it? Slow where it is none of the first. */
+bool fs_in_group(fuse_req_t req, gid_t gid);
+
 /* entry or err; counts the lookup. */
 void fs_reply_entry(struct fs_call *call, const struct kv_attr *attr);
 void fs_reply_attr(struct fs_call *call, const struct kv_attr *attr);
+/* The answer to a getattr, with the time of birth if that was asked for. */
+void fs_reply_stat(fuse_req_t req, bool asks_birth, const struct kv_attr *attr, double timeout_s);
 /* Counts a lookup and fills what the kernel is told. -ENOMEM. */
 int fs_entry(struct fs *fs, const struct kv_attr *attr, struct fuse_entry_param *ret_entry);
 /* The kernel was not told after all, or has forgotten. */
@@ -141,6 +150,10 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino);
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file);
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file);
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *file);
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *file);
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *file);
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t offset, struct fuse_file_info *file, fuse_ino_t target,
+                        off_t target_offset, struct fuse_file_info *target_file, size_t length, int flags);
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *file);
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file);
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file);

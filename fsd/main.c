@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 static const int end_signals[] = {SIGTERM, SIGINT, SIGHUP};
-enum { END_SIGNALS = sizeof end_signals / sizeof end_signals[0] };
+enum { END_SIGNALS = sizeof end_signals / sizeof end_signals[0], FIRST_ATTEMPT_MS = 1000 };
 
 struct kvfs {
     struct options options;
@@ -38,6 +38,7 @@ struct kvfs {
     struct fs fs;
     struct device device;
     struct notifier notifier;
+    struct local_watcher watcher;
     bool answers_held; /* to clients of the embedded store */
     int exit_code;
 };
@@ -100,60 +101,30 @@ static void on_told(void *user)
     kvfs->answers_held = false;
 }
 
-static void inode_changed(struct kvfs *kvfs, uint64_t id, bool data)
+/* Somebody else changed the embedded store, `kv` or time. */
+static void on_change(struct local_watcher *watcher, const struct change *changes, size_t count)
 {
-    if (kernel_knows(kvfs, id))
-        hold_answers(kvfs, notifier_inode(&kvfs->notifier, id, data));
-}
-
-/* The kernel does nothing at a notice about a name that it has not cached, so the directory is told apart: its listing
- * is its data. */
-static void entry_changed(struct kvfs *kvfs, uint64_t dir, struct bytes name)
-{
-    if (kernel_knows(kvfs, dir))
-        hold_answers(kvfs, notifier_entry(&kvfs->notifier, dir, name));
-    inode_changed(kvfs, dir, true);
-}
-
-/* Somebody else changed the embedded store: `kv`, or time. */
-static void on_change(void *user, const struct effect *effect)
-{
-    struct kvfs *kvfs = user;
-    switch (effect->kind) {
-    case EFFECT_LINK:
-        inode_changed(kvfs, effect->id, false);
-        /* fall through */
-    case EFFECT_CREATE:
-    case EFFECT_UNLINK:
-    case EFFECT_RMDIR:
-        entry_changed(kvfs, effect->dir, effect->name);
-        break;
-    case EFFECT_RENAME:
-        entry_changed(kvfs, effect->dir, effect->name);
-        entry_changed(kvfs, effect->to_dir, effect->to_name);
-        break;
-    case EFFECT_SET:
-    case EFFECT_WRITE:
-    case EFFECT_TRUNCATE:
-        inode_changed(kvfs, effect->id, true);
-        break;
-    case EFFECT_ATTR:
-    case EFFECT_SET_XATTR:
-    case EFFECT_REMOVE_XATTR:
-    case EFFECT_EXPIRE:
-        inode_changed(kvfs, effect->id, false);
-        break;
-    case EFFECT_RELEASE:
-        break;
+    struct kvfs *kvfs = (struct kvfs *)((char *)watcher - offsetof(struct kvfs, watcher));
+    for (size_t i = 0; i < count; i++) {
+        const struct change *change = &changes[i];
+        if (kernel_knows(kvfs, change->id))
+            hold_answers(kvfs, change->name.data ? notifier_entry(&kvfs->notifier, change->id, change->name)
+                                                 : notifier_inode(&kvfs->notifier, change->id, change->data));
     }
-    /* Of an unlinked node that has other names, and of a renamed one, nlink and ctime have changed too. */
-    if (effect->ret_node && (effect->kind == EFFECT_UNLINK || effect->kind == EFFECT_RENAME))
-        inode_changed(kvfs, effect->ret_node->id, false);
+}
+
+/* A file that programs may have open outlives its name, whoever takes it: it goes when the kernel forgets it. */
+static bool wants(struct local_watcher *watcher, uint64_t id)
+{
+    struct kvfs *kvfs = (struct kvfs *)((char *)watcher - offsetof(struct kvfs, watcher));
+    return inodes_hold(&kvfs->fs.inodes, id);
 }
 
 static void on_server_state(void *user, bool connected, const char *why)
 {
     const struct kvfs *kvfs = user;
+    if (!kvfs->client)
+        return; /* connect_store waits for the first attempt, and says how it went */
     if (connected)
         log_info("%s", why);
     else
@@ -164,7 +135,7 @@ static void on_ready(struct device *device)
 {
     struct kvfs *kvfs = device->user;
     if (kvfs->local && notifier_start(&kvfs->notifier, &kvfs->loop, device->session, on_told, kvfs) < 0)
-        log_warning("no thread for notices to the kernel: the mount will not see what kv changes");
+        kvfs->fs.backend->shared = true; /* no thread for notices: then the kernel has to ask again each time */
     if (kvfs->options.foreground)
         return;
     background_ready(&kvfs->background);
@@ -181,14 +152,10 @@ static void on_store_closed(void *user)
 }
 
 /* The device first: what waits for the store has nobody to answer to any more. */
-static void on_end(struct device *device, int error)
+static void on_notifier_stopped(void *user)
 {
-    struct kvfs *kvfs = device->user;
-    if (error)
-        log_error("%s: the FUSE device broke: %s", device->mountpoint, error_text(error));
-    kvfs->exit_code = error ? 1 : 0;
-    device_close(device);
-    notifier_stop(&kvfs->notifier);
+    struct kvfs *kvfs = user;
+    device_close(&kvfs->device);
     on_told(kvfs); /* there is no kernel any more that could show old data */
     for (int i = 0; i < END_SIGNALS; i++)
         uv_close((uv_handle_t *)&kvfs->signals[i], NULL);
@@ -196,6 +163,18 @@ static void on_end(struct device *device, int error)
         local_close(kvfs->local, on_store_closed, kvfs);
     else
         client_free(kvfs->client, on_store_closed, kvfs);
+}
+
+/* Before all else the notifier: a notice may wait in the kernel for an answer of ours, so we go on serving until then.
+ */
+static void on_end(struct device *device, int error)
+{
+    struct kvfs *kvfs = device->user;
+    if (error)
+        log_error("%s: the FUSE device broke: %s", device->mountpoint, error_text(error));
+    kvfs->exit_code = error ? 1 : 0;
+    if (!notifier_stop(&kvfs->notifier, on_notifier_stopped))
+        on_notifier_stopped(kvfs);
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -207,17 +186,31 @@ static void on_signal(uv_signal_t *signal, int number)
 
 /* --- the beginning --- */
 
-/* The default directory is the user's own business: its parents are made, and nobody else may look in. */
-static void make_directory(const char *path)
+/* A server that is out of reach is waited for by the mount; one that refuses us is an error, as long as the user is
+ * there to read it. */
+static int connect_store(struct kvfs *kvfs, struct backend **ret_backend)
 {
-    char part[sizeof((struct address *)0)->path];
-    snprintf(part, sizeof part, "%s", path);
-    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        mkdir(part, 0700);
-        *slash = '/';
+    const struct options *options = &kvfs->options;
+    struct client_options client_options = {
+        .name = "kvfs", .timeout_ms = options->timeout_ms, .on_state = on_server_state, .user = kvfs};
+    struct client *client;
+    char why[ERROR_TEXT_BYTES * 2];
+    int rc = client_new(&kvfs->loop, &options->store, &client_options, &client);
+    if (rc < 0) {
+        fail(1, "%s: %s", options->store.text, error_text(rc));
+        return rc;
     }
-    mkdir(part, 0700); /* what failed is said by whoever opens it */
+    rc = client_await(client, FIRST_ATTEMPT_MS, why, sizeof why);
+    if (rc < 0 && rc != -ECONNREFUSED && rc != -ETIMEDOUT) {
+        fail(1, "%s%s", why, rc == KV_NOAUTH ? "; it is given as kv://:PASSWORD@HOST" : "");
+        client_free(client, NULL, NULL);
+        return rc;
+    }
+    if (rc < 0)
+        fail(1, "warning: %s; requests %s", why, options->timeout_ms ? "fail until it is there" : "wait for it");
+    kvfs->client = client;
+    *ret_backend = client_backend(client);
+    return 0;
 }
 
 static int open_store(struct kvfs *kvfs, struct backend **ret_backend)
@@ -226,25 +219,17 @@ static int open_store(struct kvfs *kvfs, struct backend **ret_backend)
     char why[ERROR_TEXT_BYTES] = "out of memory";
     int rc;
     if (options->store.kind == ADDRESS_DIRECTORY) {
-        make_directory(options->store.path);
         rc = local_open(&kvfs->loop, options->store.path, &kvfs->local, why, sizeof why);
         if (rc < 0) {
             fail(1, "%s", why);
             return rc;
         }
-        local_watch(kvfs->local, on_change, kvfs);
+        kvfs->watcher = (struct local_watcher){on_change, wants};
+        local_watch(kvfs->local, &kvfs->watcher);
         *ret_backend = local_backend(kvfs->local);
         return 0;
     }
-    struct client_options client_options = {
-        .name = "kvfs", .timeout_ms = options->timeout_ms, .on_state = on_server_state, .user = kvfs};
-    rc = client_new(&kvfs->loop, &options->store, &client_options, &kvfs->client);
-    if (rc < 0) {
-        fail(1, "%s: %s", options->store.text, error_text(rc));
-        return rc;
-    }
-    *ret_backend = client_backend(kvfs->client);
-    return 0;
+    return connect_store(kvfs, ret_backend);
 }
 
 static void close_store(struct kvfs *kvfs)
@@ -266,6 +251,7 @@ static int mount_store(struct kvfs *kvfs)
     rc = fs_init(&kvfs->fs, &kvfs->loop, backend, &options->view);
     if (rc < 0)
         goto err_store;
+    kvfs->fs.own.config = options_text(options);
     kvfs->fs.notifier = kvfs->local ? &kvfs->notifier : NULL;
     kvfs->device.on_ready = on_ready;
     kvfs->device.on_end = on_end;

@@ -25,12 +25,12 @@ static void tell(struct fuse_session *session, const struct notice *notice, cons
         fuse_lowlevel_notify_inval_inode(session, ino_of_id(notice->id), notice->data ? 0 : -1, 0);
 }
 
-static void tell_all(struct fuse_session *session, const struct buf *told)
+static void tell_all(struct notifier *notifier, const struct buf *told)
 {
     struct notice notice;
-    for (size_t at = 0; at < told->len; at += sizeof notice + notice.name_bytes) {
+    for (size_t at = 0; at < told->len && !notifier->stopping; at += sizeof notice + notice.name_bytes) {
         memcpy(&notice, told->data + at, sizeof notice);
-        tell(session, &notice, told->data + at + sizeof notice);
+        tell(notifier->session, &notice, told->data + at + sizeof notice);
     }
 }
 
@@ -49,30 +49,45 @@ static void run(void *user)
         notifier->waiting = emptied;
         notifier->telling = true;
         uv_mutex_unlock(&notifier->mutex);
-        tell_all(notifier->session, &told);
+        tell_all(notifier, &told);
         told.len = 0;
         uv_mutex_lock(&notifier->mutex);
         notifier->telling = false;
         if (!notifier->waiting.len)
             uv_async_send(&notifier->told);
     }
+    notifier->ended = true;
+    uv_async_send(&notifier->told);
     uv_mutex_unlock(&notifier->mutex);
     buf_close(&told);
+}
+
+static void on_told_closed(uv_handle_t *handle)
+{
+    struct notifier *notifier = handle->data;
+    uv_cond_destroy(&notifier->work);
+    uv_mutex_destroy(&notifier->mutex);
+    buf_close(&notifier->waiting);
+    notifier->on_stopped(notifier->user);
 }
 
 static void on_async(uv_async_t *async)
 {
     struct notifier *notifier = async->data;
     uv_mutex_lock(&notifier->mutex);
-    bool all = !notifier->telling && !notifier->waiting.len;
+    bool all = !notifier->telling && !notifier->waiting.len, ended = notifier->ended;
     uv_mutex_unlock(&notifier->mutex);
-    if (all)
+    if (ended) {
+        uv_thread_join(&notifier->thread);
+        uv_close((uv_handle_t *)&notifier->told, on_told_closed);
+    } else if (all && !notifier->stopping) {
         notifier->on_told(notifier->user);
+    }
 }
 
 static bool add(struct notifier *notifier, const struct notice *notice, struct bytes name)
 {
-    if (!notifier->started)
+    if (!notifier->started || notifier->stopping)
         return false;
     uv_mutex_lock(&notifier->mutex);
     struct buf *waiting = &notifier->waiting;
@@ -126,18 +141,14 @@ err_mutex:
     return rc;
 }
 
-void notifier_stop(struct notifier *notifier)
+bool notifier_stop(struct notifier *notifier, void (*on_stopped)(void *user))
 {
     if (!notifier->started)
-        return;
+        return false;
     uv_mutex_lock(&notifier->mutex);
+    notifier->on_stopped = on_stopped;
     notifier->stopping = true;
     uv_cond_signal(&notifier->work);
     uv_mutex_unlock(&notifier->mutex);
-    uv_thread_join(&notifier->thread);
-    uv_close((uv_handle_t *)&notifier->told, NULL);
-    uv_cond_destroy(&notifier->work);
-    uv_mutex_destroy(&notifier->mutex);
-    buf_close(&notifier->waiting);
-    notifier->started = false;
+    return true;
 }

@@ -10,6 +10,7 @@
 
 #include "kvcore/base/buf.h"
 
+#include <stdatomic.h>
 #include <uv.h>
 
 enum { NOTIFIER_BYTES_MAX = 64 << 20 /* of notices that wait; at it, one is dropped and the log says so */ };
@@ -23,19 +24,22 @@ struct notifier {
     uv_cond_t work; /* there is something to tell, or it is time to end */
     struct buf waiting;
     bool telling; /* the thread is at it */
-    bool stopping;
     bool started;
+    bool ended; /* the thread is about to return */
+    atomic_bool stopping;
     uv_async_t told; /* from the thread to the loop */
     void (*on_told)(void *user);
+    void (*on_stopped)(void *user);
     void *user;
 };
 
 /* Borrows the session. on_told fires in the loop whenever all notices so far have been told. libuv's error. */
 int notifier_start(struct notifier *notifier, uv_loop_t *loop, struct fuse_session *session,
                    void (*on_told)(void *user), void *user);
-/* The session must be closed to the kernel already, or this may wait for it. What is waiting is dropped; on_told does
- * not fire any more. Accepts one that never started. */
-void notifier_stop(struct notifier *notifier);
+/* Begins to stop: what is waiting is dropped, and on_told does not fire any more. True: on_stopped follows, from the
+ * loop, as soon as the kernel lets go of the notice that is being told; it may wait for an answer of this daemon, so
+ * requests must be served until then. False: there is nothing to stop, it never started. */
+bool notifier_stop(struct notifier *notifier, void (*on_stopped)(void *user));
 
 /* The node's attributes have changed, and with `data` its bytes. False: nothing will be told (not started, or the bound
  * is reached). */

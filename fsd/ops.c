@@ -1,5 +1,5 @@
-/* The table. What is not here the kernel does by itself: locks (one host only), lseek, fallocate's absence, access
- * checks (default_permissions). release and releasedir never come, since open and opendir need no message. */
+/* The table. What is not here the kernel does by itself: locks (one host only), access checks
+ * (default_permissions). release and releasedir never come, since open and opendir need no message. */
 #include "fsd/fs.h"
 
 const struct fuse_lowlevel_ops fs_ops = {
@@ -23,6 +23,9 @@ const struct fuse_lowlevel_ops fs_ops = {
     .flush = op_open,
     .read = op_read,
     .write = op_write,
+    .fallocate = op_fallocate,
+    .lseek = op_lseek,
+    .copy_file_range = op_copy_file_range,
     .fsync = op_fsync,
     .fsyncdir = op_fsync,
     .readdir = op_readdir,

@@ -4,9 +4,14 @@
 #include "kvcore/base/error.h"
 
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 enum { READ_PIECES_MAX = 512 };
+
+/* The longest a file may be. */
+static const off_t MAX_OFFSET = VALUE_BYTES_MAX;
 
 /* open, opendir, flush: err. ENOSYS here means yes, and the kernel never asks again. */
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
@@ -52,6 +57,8 @@ static const struct kv_request *finish_read(struct fs_call *call, const struct k
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *file)
 {
     (void)file;
+    if (own_read(req, ino, size, offset))
+        return;
     struct kv_request request = {
         .op = KV_OP_READ, .node = kv_ref_id(id_of_ino(ino)), .offset = (uint64_t)offset, .length = size};
     fs_run(req, finish_read, id_of_ino(ino), &request);
@@ -82,6 +89,8 @@ static const struct kv_request *finish_append(struct fs_call *call, const struct
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *file)
 {
     bool append = file->flags & O_APPEND && !file->writepage;
+    if (!append && offset < MAX_OFFSET && size > (size_t)(MAX_OFFSET - offset))
+        size = (size_t)(MAX_OFFSET - offset); /* write(2): as much as there is room for */
     struct fs_call *call = fs_call(req, append ? finish_append : finish_write);
     if (!call)
         return;
@@ -93,6 +102,87 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
     if (!append)
         request.offset = call->offset;
     fs_submit(call, &request);
+}
+
+/* fallocate: err. The kernel grows what it believes the size to be. */
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *file)
+{
+    (void)file;
+    struct kv_request request = {.op = KV_OP_FALLOCATE,
+                                 .node = kv_ref_id(id_of_ino(ino)),
+                                 .offset = (uint64_t)offset,
+                                 .length = (uint64_t)length};
+    switch (mode) {
+    case 0:
+        break;
+    case FALLOC_FL_KEEP_SIZE:
+        request.options = KV_OPT_KEEP_SIZE;
+        break;
+    case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+        request.options = KV_OPT_HOLE;
+        break;
+    case FALLOC_FL_ZERO_RANGE:
+        request.options = KV_OPT_ZERO;
+        break;
+    case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+        request.options = KV_OPT_ZERO | KV_OPT_KEEP_SIZE;
+        break;
+    default:
+        fuse_reply_err(req, EOPNOTSUPP);
+        return;
+    }
+    fs_run(req, finish_none, id_of_ino(ino), &request);
+}
+
+/* lseek: lseek, or err. Only SEEK_DATA and SEEK_HOLE come here. */
+static const struct kv_request *finish_lseek(struct fs_call *call, const struct kv_reply *reply)
+{
+    if (reply->error)
+        fuse_reply_err(call->req, fs_errno(call, reply->error));
+    else
+        fuse_reply_lseek(call->req, (off_t)reply->uint);
+    return NULL;
+}
+
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *file)
+{
+    (void)file;
+    if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    struct kv_request request = {.op = KV_OP_SEEK, .node = kv_ref_id(id_of_ino(ino)), .offset = (uint64_t)offset};
+    if (whence == SEEK_HOLE)
+        request.options = KV_OPT_HOLE;
+    fs_run(req, finish_lseek, id_of_ino(ino), &request);
+}
+
+/* copy_file_range: write, or err */
+static const struct kv_request *finish_copy(struct fs_call *call, const struct kv_reply *reply)
+{
+    if (reply->error)
+        fuse_reply_err(call->req, fs_errno(call, reply->error));
+    else
+        fuse_reply_write(call->req, (size_t)reply->uint);
+    return NULL;
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t offset, struct fuse_file_info *file, fuse_ino_t target,
+                        off_t target_offset, struct fuse_file_info *target_file, size_t length, int flags)
+{
+    (void)file;
+    (void)target_file;
+    if (flags) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    struct kv_request request = {.op = KV_OP_COPY,
+                                 .node = kv_ref_id(id_of_ino(ino)),
+                                 .offset = (uint64_t)offset,
+                                 .target = kv_ref_id(id_of_ino(target)),
+                                 .target_offset = (uint64_t)target_offset,
+                                 .length = length};
+    fs_run(req, finish_copy, id_of_ino(target), &request);
 }
 
 /* fsync, fsyncdir: err */

@@ -104,6 +104,8 @@ static const struct kv_request *finish_readdir(struct fs_call *call, const struc
 
 static void run_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
 {
+    if (own_readdir(req, ino, size, offset, plus))
+        return;
     struct fs_call *call = fs_call(req, finish_readdir);
     if (!call)
         return;

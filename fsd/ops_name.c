@@ -26,9 +26,10 @@ static struct kv_request new_node(fuse_req_t req, enum kv_op op, fuse_ino_t pare
     const struct fuse_ctx *who = fuse_req_ctx(req);
     return (struct kv_request){
         .op = op,
-        .options = KV_OPT_MODE | KV_OPT_UID | KV_OPT_GID,
+        .options = KV_OPT_MODE | KV_OPT_UMASK | KV_OPT_UID | KV_OPT_GID,
         .node = named(parent, name),
         .mode = mode,
+        .umask = who->umask,
         .uid = who->uid,
         .gid = who->gid,
     };
@@ -48,7 +49,7 @@ static const struct kv_request *finish_lookup(struct fs_call *call, const struct
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    if (refuse_long(req, name))
+    if (refuse_long(req, name) || own_lookup(req, parent, name))
         return;
     /* "." is asked for by open_by_handle_at(2), to get at an inode that the kernel has dropped. */
     bool by_id = strcmp(name, ".") == 0;
@@ -58,14 +59,16 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
 {
-    fs_forget(fs_of(req), id_of_ino(ino), lookups);
+    if (!own_forget(req, ino, lookups))
+        fs_forget(fs_of(req), id_of_ino(ino), lookups);
     fuse_reply_none(req);
 }
 
 void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
     for (size_t i = 0; i < count; i++)
-        fs_forget(fs_of(req), id_of_ino(forgets[i].ino), forgets[i].nlookup);
+        if (!own_forget(req, forgets[i].ino, forgets[i].nlookup))
+            fs_forget(fs_of(req), id_of_ino(forgets[i].ino), forgets[i].nlookup);
     fuse_reply_none(req);
 }
 
@@ -133,7 +136,7 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
     if (refuse_long(req, name))
         return;
     struct kv_request request = new_node(req, KV_OP_SYMLINK, parent, name, 0);
-    request.options &= ~(uint32_t)KV_OPT_MODE;
+    request.options &= ~(uint32_t)(KV_OPT_MODE | KV_OPT_UMASK);
     request.value = bytes_of(target);
     fs_run(req, finish_entry, 0, &request);
 }

@@ -6,11 +6,9 @@
 
 enum { STATFS_BLOCK_BYTES = 4096 };
 
-static void reply_last_known_root(fuse_req_t req)
+static void reply_last_known_root(fuse_req_t req, bool asks_birth)
 {
-    struct fs *fs = fs_of(req);
-    struct stat stat = attr_to_stat(&fs->root, &fs->view);
-    fuse_reply_attr(req, &stat, 0);
+    fs_reply_stat(req, asks_birth, &fs_of(req)->root, 0);
 }
 
 /* getattr: attr, or err; of the root always attr */
@@ -18,15 +16,17 @@ static const struct kv_request *finish_getattr(struct fs_call *call, const struc
 {
     if (!reply->error || call->id != FUSE_ROOT_ID)
         return finish_attr(call, reply);
-    reply_last_known_root(call->req);
+    reply_last_known_root(call->req, call->asks_birth);
     return NULL;
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *file)
 {
     (void)file;
+    if (own_getattr(req, ino))
+        return;
     if (ino == FUSE_ROOT_ID && !backend_connected(fs_of(req)->backend)) {
-        reply_last_known_root(req);
+        reply_last_known_root(req, fs_of(req)->asks_birth);
         return;
     }
     struct fs_call *call = fs_call(req, finish_getattr);
@@ -43,8 +43,12 @@ static const struct kv_request *finish_setattr_mode(struct fs_call *call, const 
 {
     if (reply->error)
         return finish_attr(call, reply);
+    const struct kv_attr *attr = &reply->attr;
+    uint32_t mode = attr_mode_without_setid(attr->mode);
+    if (mode & S_ISGID && fuse_req_ctx(call->req)->uid && !fs_in_group(call->req, attr->gid))
+        mode &= ~(uint32_t)S_ISGID; /* not theirs to keep, even where it does not run as the group */
     call->second.options |= KV_OPT_MODE;
-    call->second.mode = attr_mode_without_setid(reply->attr.mode) & 07777;
+    call->second.mode = mode & 07777;
     call->finish = finish_attr;
     return &call->second;
 }
@@ -57,7 +61,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int valid, st
     bool strips =
         setattr_strips_setid(valid, fuse_req_ctx(req)->uid) && inodes_is_setid(&fs_of(req)->inodes, id_of_ino(ino));
     if (!strips) {
-        fs_run(req, finish_attr, id_of_ino(ino), request.options ? &request : &look);
+        fs_run(req, finish_attr, id_of_ino(ino), &request);
         return;
     }
     struct fs_call *call = fs_call(req, finish_setattr_mode);

@@ -5,14 +5,21 @@
 
 #include <sys/xattr.h>
 
-/* POSIX ACLs and the like, which the kernel would have to enforce: not here, and known without asking the store, since
- * ls(1) and cp(1) ask for each file. */
-static bool refuse_system(fuse_req_t req, const char *name)
+static bool starts_with(const char *name, const char *start) { return strncmp(name, start, strlen(start)) == 0; }
+
+/* Of other namespaces than these there is nothing. */
+static bool refuse_name(fuse_req_t req, const char *name)
 {
-    if (strncmp(name, "system.", strlen("system.")) != 0)
+    static const char *const namespaces[] = {"user.", "trusted.", "security."};
+    if (strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0)
         return false;
-    fuse_reply_err(req, EOPNOTSUPP);
-    return true;
+    int error = EOPNOTSUPP;
+    for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++)
+        if (starts_with(name, namespaces[i]))
+            error = name[strlen(namespaces[i])] ? 0 : EINVAL;
+    if (error)
+        fuse_reply_err(req, error);
+    return error;
 }
 
 static void reply_bytes(struct fs_call *call, const char *data, size_t len)
@@ -38,7 +45,7 @@ static const struct kv_request *finish_getxattr(struct fs_call *call, const stru
 
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-    if (refuse_system(req, name))
+    if (refuse_name(req, name) || own_getxattr(req, ino))
         return;
     struct fs_call *call = fs_call(req, finish_getxattr);
     if (!call)
@@ -52,17 +59,45 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 /* setxattr, removexattr: err. One of ours (user.kv.*) may change what the kernel was told of the node. */
 static const struct kv_request *finish_setxattr(struct fs_call *call, const struct kv_reply *reply)
 {
-    uint64_t id = call->id;
+    fuse_ino_t ino = ino_of_id(call->id);
     bool ours = call->flags;
     struct fuse_session *session = call->fs->session;
     finish_none(call, reply);
     if (ours && !reply->error)
-        fuse_lowlevel_notify_inval_inode(session, id, -1, 0); /* attributes only: takes no lock, so it cannot block */
+        fuse_lowlevel_notify_inval_inode(session, ino, -1, 0); /* attributes only: takes no lock, so it cannot block */
     return NULL;
+}
+
+/* An access ACL that is set by somebody who neither is root nor belongs to the file's group takes S_ISGID off, as
+ * chmod(2) would: setxattr, then a look, then the mode. */
+static const struct kv_request *finish_acl_look(struct fs_call *call, const struct kv_reply *reply)
+{
+    const struct kv_attr *attr = &reply->attr;
+    if (reply->error || !(attr->mode & S_ISGID) || fs_in_group(call->req, attr->gid))
+        return finish_none(call, reply);
+    call->finish = finish_none;
+    call->second = (struct kv_request){.op = KV_OP_SETATTR,
+                                       .options = KV_OPT_MODE,
+                                       .node = kv_ref_id(attr->id),
+                                       .mode = attr->mode & 07777 & ~(uint32_t)S_ISGID};
+    return &call->second;
+}
+
+static const struct kv_request *finish_set_acl(struct fs_call *call, const struct kv_reply *reply)
+{
+    if (reply->error)
+        return finish_none(call, reply);
+    call->finish = finish_acl_look;
+    call->second = (struct kv_request){.op = KV_OP_STAT, .node = kv_ref_id(call->id)};
+    return &call->second;
 }
 
 static void run_setxattr(fuse_req_t req, const struct kv_request *request)
 {
+    if (request->op == KV_OP_SETXATTR && bytes_equal(request->name, bytes_of(ACL_ACCESS)) && fuse_req_ctx(req)->uid) {
+        fs_run(req, finish_set_acl, request->node.id, request);
+        return;
+    }
     struct fs_call *call = fs_call(req, finish_setxattr);
     if (!call)
         return;
@@ -73,7 +108,7 @@ static void run_setxattr(fuse_req_t req, const struct kv_request *request)
 
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
-    if (refuse_system(req, name))
+    if (refuse_name(req, name))
         return;
     struct kv_request request = {
         .op = KV_OP_SETXATTR,
@@ -85,12 +120,29 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
     run_setxattr(req, &request);
 }
 
+/* Setting an ACL to nothing is removing it, and that there was none is no error then. */
+static const struct kv_request *finish_remove_acl(struct fs_call *call, const struct kv_reply *reply)
+{
+    if (reply->error != -ENODATA)
+        return finish_none(call, reply);
+    fuse_reply_err(call->req, 0);
+    return NULL;
+}
+
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-    if (refuse_system(req, name))
+    if (refuse_name(req, name))
         return;
     struct kv_request request = {.op = KV_OP_REMOVEXATTR, .node = kv_ref_id(id_of_ino(ino)), .name = bytes_of(name)};
-    run_setxattr(req, &request);
+    if (starts_with(name, "system."))
+        fs_run(req, finish_remove_acl, request.node.id, &request);
+    else
+        run_setxattr(req, &request);
+}
+
+static bool bytes_start_with(struct bytes name, const char *start)
+{
+    return name.len >= strlen(start) && memcmp(name.data, start, strlen(start)) == 0;
 }
 
 /* listxattr: xattr, buf, or err. The names one after the other, each with its terminator. */
@@ -99,7 +151,10 @@ static const struct kv_request *finish_listxattr(struct fs_call *call, const str
     struct buf *names = &call->fs->scratch;
     int rc = reply->error;
     names->len = 0;
+    bool privileged = fuse_req_ctx(call->req)->uid == 0;
     for (size_t i = 0; i < reply->count && rc == 0; i++) {
+        if (!privileged && bytes_start_with(reply->entries[i].name, "trusted.")) /* xattr(7): not theirs to see */
+            continue;
         rc = buf_append(names, reply->entries[i].name.data, reply->entries[i].name.len);
         rc = rc ? rc : buf_append(names, "", 1);
     }
@@ -112,6 +167,8 @@ static const struct kv_request *finish_listxattr(struct fs_call *call, const str
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
+    if (own_listxattr(req, ino, size))
+        return;
     struct fs_call *call = fs_call(req, finish_listxattr);
     if (!call)
         return;

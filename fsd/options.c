@@ -25,19 +25,31 @@ struct parse {
 
 enum action { IGNORE, TO_FUSE, SET_FLAG, SET_SOFT, SET_SLOPPY, SET_F, SET_TIMEO, SET_UID, SET_GID, SET_UMASK };
 
-/* A name that ends in '=' has a value behind it; one that ends in '-' is the beginning of many names. */
-static const struct rule {
+struct rule {
     const char *name;
     enum action action;
     size_t flag; /* SET_FLAG: where in struct options */
-} rules[] = {
+};
+
+/* What stands on the command line by itself. */
+static const struct rule switches[] = {
     {"-f", SET_F, 0},
     {"-d", SET_FLAG, offsetof(struct options, debug)},
-    {"debug", SET_FLAG, offsetof(struct options, debug)},
     {"-h", SET_FLAG, offsetof(struct options, help)},
     {"--help", SET_FLAG, offsetof(struct options, help)},
     {"-V", SET_FLAG, offsetof(struct options, version)},
     {"--version", SET_FLAG, offsetof(struct options, version)},
+    /* Said by mount(8). */
+    {"-s", SET_SLOPPY, 0},
+    {"-n", IGNORE, 0},
+    {"-v", IGNORE, 0},
+    {NULL},
+};
+
+/* What stands behind -o. A name that ends in '=' has a value behind it; one that ends in '-' is the beginning of many
+ * names. */
+static const struct rule words[] = {
+    {"debug", SET_FLAG, offsetof(struct options, debug)},
     {"nonempty", SET_FLAG, offsetof(struct options, nonempty)},
     {"uid=", SET_UID, 0},
     {"gid=", SET_GID, 0},
@@ -59,9 +71,6 @@ static const struct rule {
     {"dirsync", TO_FUSE, 0},
     {"noatime", TO_FUSE, 0},
     /* Said to mount(8) and systemd.mount(5), or true anyway. */
-    {"-s", SET_SLOPPY, 0},
-    {"-n", IGNORE, 0},
-    {"-v", IGNORE, 0},
     {"rw", IGNORE, 0},
     {"defaults", IGNORE, 0},
     {"default_permissions", IGNORE, 0},
@@ -86,16 +95,17 @@ static const struct rule {
     {"_netdev", IGNORE, 0},
     {"comment=", IGNORE, 0},
     {"x-", IGNORE, 0},
+    {NULL},
 };
 
-static const struct rule *rule_of(const char *option)
+static const struct rule *rule_of(const struct rule *rule, const char *option)
 {
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        const char *name = rules[i].name;
-        size_t len = strlen(name);
-        bool open_end = name[len - 1] == '=' || (name[0] != '-' && name[len - 1] == '-');
-        if (open_end ? strncmp(option, name, len) == 0 : strcmp(option, name) == 0)
-            return &rules[i];
+    for (; rule->name; rule++) {
+        size_t len = strlen(rule->name);
+        char last = rule->name[len - 1];
+        bool open_end = last == '=' || last == '-';
+        if (open_end ? strncmp(option, rule->name, len) == 0 : strcmp(option, rule->name) == 0)
+            return rule;
     }
     return NULL;
 }
@@ -123,10 +133,10 @@ static int number_of(struct parse *parse, const char *option, int base, uint32_t
     return 0;
 }
 
-static int take_option(struct parse *parse, const char *option)
+static int take_option(struct parse *parse, const struct rule *rules, const char *option)
 {
     struct options *options = parse->options;
-    const struct rule *rule = rule_of(option);
+    const struct rule *rule = rule_of(rules, option);
     if (!rule)
         return parse->sloppy ? 0 : refuse(parse, "unknown option: %s; kvfs -h lists what there is", option);
     switch (rule->action) {
@@ -171,7 +181,7 @@ static int take_options(struct parse *parse, const char *text)
         char *option = strndup(text, len);
         if (!option)
             return -ENOMEM;
-        int rc = len ? take_option(parse, option) : 0;
+        int rc = len ? take_option(parse, words, option) : 0;
         free(option);
         if (rc < 0)
             return rc;
@@ -202,7 +212,7 @@ static int take_arguments(struct parse *parse, int argc, char **argv)
         else if (has_value)
             i++;
         else if (argument[1] != 'o')
-            rc = take_option(parse, argument);
+            rc = take_option(parse, switches, argument);
         else if (argument[2])
             rc = take_options(parse, argument + 2);
         else if (i + 1 < argc)
@@ -257,6 +267,27 @@ static int take_store(struct parse *parse)
     return rc;
 }
 
+/* [STORE] MOUNTPOINT. An address is no mount point; it is not repeated, since it may hold a password. */
+static int take_names(struct parse *parse)
+{
+    static const char usage[] = "usage: kvfs [STORE] MOUNTPOINT [-o option,...]";
+    const char *mountpoint = parse->name_count ? parse->names[parse->name_count - 1] : NULL;
+    if (!mountpoint)
+        return refuse(parse, "where to mount is missing; %s", usage);
+    if (parse->name_count == 2 && !parse->names[0][0])
+        return refuse(parse, "the store's name is empty; %s", usage);
+    if (!mountpoint[0])
+        return refuse(parse, "the mount point's name is empty; %s", usage);
+    if (strstr(mountpoint, "://") && parse->name_count == 1)
+        return refuse(parse, "where to mount is missing: only a store is given; %s", usage);
+    if (strstr(mountpoint, "://"))
+        return refuse(parse, "the mount point is the address of a store: the store comes first; %s", usage);
+    int rc = take_store(parse);
+    if (rc < 0)
+        return rc;
+    return absolute(parse, mountpoint, parse->options->mountpoint, sizeof parse->options->mountpoint);
+}
+
 int options_parse(int argc, char **argv, struct options *ret_options, char *ret_why, size_t why_bytes)
 {
     struct options options = {0};
@@ -274,11 +305,7 @@ int options_parse(int argc, char **argv, struct options *ret_options, char *ret_
     if (rc < 0)
         goto err_options;
     if (!options.help && !options.version) {
-        rc = parse.name_count
-                 ? take_store(&parse)
-                 : refuse(&parse, "where to mount is missing; usage: kvfs [STORE] MOUNTPOINT [-o option,...]");
-        if (rc == 0)
-            rc = absolute(&parse, parse.names[parse.name_count - 1], options.mountpoint, sizeof options.mountpoint);
+        rc = take_names(&parse);
         if (rc < 0)
             goto err_options;
     }
@@ -293,3 +320,27 @@ err_options:
 }
 
 void options_close(struct options *options) { buf_close(&options->mount_options); }
+
+char *options_text(const struct options *options)
+{
+    const struct attr_view *view = &options->view;
+    struct buf text = {0};
+    int rc = buf_printf(&text, "store: %s\nmountpoint: %s\nserver_away: %s\n", options->store.text, options->mountpoint,
+                        options->timeout_ms ? "soft" : "hard");
+    if (rc == 0 && options->timeout_ms)
+        rc = buf_printf(&text, "timeo: %u\n", options->timeout_ms / 1000);
+    if (rc == 0 && view->has_uid)
+        rc = buf_printf(&text, "uid: %u\n", view->uid);
+    if (rc == 0 && view->has_gid)
+        rc = buf_printf(&text, "gid: %u\n", view->gid);
+    if (rc == 0 && view->has_umask)
+        rc = buf_printf(&text, "umask: %03o\n", view->umask);
+    if (rc == 0 && options->mount_options.len)
+        rc = buf_printf(&text, "mount: %.*s\n", (int)options->mount_options.len - 1, options->mount_options.data + 1);
+    if (rc == 0)
+        rc = buf_append(&text, "", 1);
+    if (rc == 0)
+        return text.data;
+    buf_close(&text);
+    return NULL;
+}

@@ -32,4 +32,7 @@ struct options {
 int options_parse(int argc, char **argv, struct options *ret_options, char *ret_why, size_t why_bytes);
 void options_close(struct options *options);
 
+/* What is in force, one "name: value" a line, in heap memory that the caller frees; NULL: out of memory. */
+char *options_text(const struct options *options);
+
 #endif

@@ -1,6 +1,7 @@
 #include "fsd/release.h"
 
 #include "kvcore/base/check.h"
+#include "kvcore/base/error.h"
 
 #include <stdlib.h>
 
@@ -8,9 +9,10 @@ enum { BATCH_FIRST = 256 };
 
 static void on_reply(struct kv_call *call, const struct kv_reply *reply)
 {
-    (void)reply;
     struct releases *releases = (struct releases *)call;
     releases->under_way = false;
+    if (reply->error == -ECANCELED) /* the backend closes, and with it the session: nothing is held any more */
+        releases->count = 0;
     releases_send(releases);
 }
 

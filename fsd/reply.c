@@ -1,12 +1,25 @@
 /* The store's replies as FUSE's. */
 #include "fsd/fs.h"
 
+#include "fsd/statx.h"
 #include "kvcore/base/clock.h"
 #include "kvcore/base/error.h"
 
 int fs_errno(const struct fs_call *call, int error)
 {
     return error == -ENOENT && call->id ? ESTALE : error_to_errno(error);
+}
+
+bool fs_in_group(fuse_req_t req, gid_t gid)
+{
+    gid_t groups[256];
+    if (fuse_req_ctx(req)->gid == gid)
+        return true;
+    int count = fuse_req_getgroups(req, sizeof groups / sizeof groups[0], groups);
+    for (int i = 0; i < count && i < (int)(sizeof groups / sizeof groups[0]); i++)
+        if (groups[i] == gid)
+            return true;
+    return false;
 }
 
 static double timeout_of(const struct fs *fs, const struct kv_attr *attr)
@@ -52,8 +65,18 @@ void fs_reply_attr(struct fs_call *call, const struct kv_attr *attr)
         fs->root = *attr;
     if (attr_is_setid(attr))
         inodes_mark_setid(&fs->inodes, attr->id);
-    struct stat stat = attr_to_stat(attr, &fs->view);
-    fuse_reply_attr(call->req, &stat, timeout_of(fs, attr));
+    fs_reply_stat(call->req, call->asks_birth, attr, timeout_of(fs, attr));
+}
+
+void fs_reply_stat(fuse_req_t req, bool asks_birth, const struct kv_attr *attr, double timeout_s)
+{
+    struct stat stat = attr_to_stat(attr, &fs_of(req)->view);
+    if (!asks_birth) {
+        fuse_reply_attr(req, &stat, timeout_s);
+        return;
+    }
+    struct statx_answer answer = statx_answer(&stat, attr_to_timespec(attr->btime_ns), timeout_s);
+    fuse_reply_buf(req, (const char *)&answer, sizeof answer);
 }
 
 const struct kv_request *finish_none(struct fs_call *call, const struct kv_reply *reply)

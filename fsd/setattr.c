@@ -3,7 +3,14 @@
 
 #include <fuse_lowlevel.h>
 
-static int64_t to_ns(struct timespec time) { return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec; }
+/* What lies beyond 1677 and 2262 becomes the nearest time that there is, as in any file system (utimensat(2)). */
+static int64_t to_ns(struct timespec time)
+{
+    int64_t ns;
+    if (__builtin_mul_overflow((int64_t)time.tv_sec, 1000000000, &ns) || __builtin_add_overflow(ns, time.tv_nsec, &ns))
+        return time.tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    return ns;
+}
 
 struct kv_request setattr_request(uint64_t id, const struct stat *attr, int valid)
 {

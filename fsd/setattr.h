@@ -14,7 +14,7 @@
 
 #include <sys/stat.h>
 
-/* `valid`: FUSE_SET_ATTR_*. No option set: there is nothing to do. */
+/* `valid`: FUSE_SET_ATTR_*. None set is chown(2) to nobody, which moves the ctime alone. */
 struct kv_request setattr_request(uint64_t id, const struct stat *attr, int valid);
 
 /* Does S_ISUID have to go from a file that has it? */

@@ -3,6 +3,7 @@
 
 #include "kvcore/base/check.h"
 #include "kvcore/base/clock.h"
+#include "kvcore/base/error.h"
 
 #include <stdlib.h>
 
@@ -82,11 +83,15 @@ struct fs_call *fs_call(fuse_req_t req, fs_finish *finish)
     call->req = req;
     call->finish = finish;
     call->id = 0;
+    call->asks_birth = fs->asks_birth;
     return call;
 }
 
 bool fs_submit(struct fs_call *call, const struct kv_request *request)
 {
+    static const struct kv_reply refused = {.error = -EPERM};
+    if (own_concerns(request))
+        return advance(call, &refused);
     if (!advance(call, backend_submit(call->fs->backend, request, &call->call)))
         return false;
     fuse_req_interrupt_func(call->req, on_interrupt, call);
@@ -136,6 +141,7 @@ void fs_close(struct fs *fs)
     }
     CHECK(!fs->call_count);
     releases_close(&fs->releases);
+    own_close(&fs->own);
     inodes_close(&fs->inodes);
     buf_close(&fs->scratch);
     uv_close((uv_handle_t *)&fs->timer, NULL);

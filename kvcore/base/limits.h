@@ -1,4 +1,5 @@
-/* Every bound of kvfs, in one place, tied together by static assertions.
+/* Every bound that a user or a peer can come upon, in one place, tied together by static assertions. (What only paces
+ * our own work, a slice or a batch, stands where it is used.)
  *
  * A bound that the user can lower or raise has its default here and its name in kvcored.conf(5); what has no
  * option is part of the format or of the protocol.
@@ -11,6 +12,7 @@
 /* Names (docs/architecture.md, "Namespace") */
 #define NAME_BYTES_MAX    255
 #define KEY_BYTES_MAX     4095
+#define OWN_NAME          ".kvfs" /* in the root: where a mount shows its own files, so no key may be there */
 #define SYMLINK_BYTES_MAX 4095
 #define SYMLINK_DEPTH_MAX 40          /* links followed in one walk, as Linux does */
 #define LINKS_MAX         4294967294u /* links of one node */
@@ -24,6 +26,9 @@
 /* Extended attributes (xattr(7): the kernel's own limits) */
 #define XATTR_NAME_BYTES_MAX  255
 #define XATTR_VALUE_BYTES_MAX 65536
+#define ACL_BYTES_MAX         4096 /* of one POSIX ACL: a page, as the kernel has it */
+#define ACL_ACCESS            "system.posix_acl_access"
+#define ACL_DEFAULT           "system.posix_acl_default"
 #define XATTR_TOTAL_BYTES_MAX 262144 /* names and values of one node */
 
 /* Wire */
@@ -34,24 +39,28 @@
 #define LISTING_MAX       10000        /* entries in one page of a listing */
 #define LISTING_DEFAULT   1000
 #define READ_BYTES_MAX    (MESSAGE_BYTES_MAX - 65536u) /* one read or get */
+#define COPY_BYTES_MAX    (1u << 30)                   /* one copy; further ones go on */
+#define COPY_MOVED_MAX    (16u << 20)                  /* one copy that can share no memory */
 #define ERROR_TEXT_BYTES  320
 
 /* Connections */
-#define CONNECTIONS_DEFAULT       16384
-#define CONN_READ_BYTES           65536        /* the loop's shared read buffer */
-#define CONN_OUTPUT_PAUSE_BYTES   (1u << 20)   /* a peer that owes us this much reading is not read from */
-#define INPUT_TOTAL_BYTES_DEFAULT (1ull << 30) /* half-received requests of all connections together */
-#define CLIENT_INFLIGHT_MAX       4096         /* requests without an answer on one client connection */
-#define CLIENT_REQUESTS_MAX       65536        /* requests of one client: in flight and waiting */
-#define CLIENT_HELD_BYTES_MAX     (256u << 20) /* encoded requests that one client holds */
-#define CLIENT_OUTPUT_BYTES       (16u << 20)  /* of requests in flight that the socket has not taken: the next wait */
-#define CLIENT_CONNECT_MS         3000         /* one attempt: resolve, connect, hello */
-#define CLIENT_BACKOFF_FIRST_MS   20           /* between two attempts to connect; doubles up to ... */
-#define CLIENT_BACKOFF_LAST_MS    1000
-#define CLIENT_DEAD_PEER_MS       10000 /* a peer whose machine acknowledges nothing for so long is gone */
+#define CONNECTIONS_DEFAULT        16384
+#define CONN_READ_BYTES            65536        /* the loop's shared read buffer */
+#define CONN_OUTPUT_PAUSE_BYTES    (1u << 20)   /* a peer that owes us this much reading is not read from */
+#define INPUT_TOTAL_BYTES_DEFAULT  (1ull << 30) /* half-received requests of all connections together */
+#define OUTPUT_TOTAL_BYTES_DEFAULT (1ull << 30) /* answers that wait to be sent, of all connections together */
+#define CLIENT_INFLIGHT_MAX        4096         /* requests without an answer on one client connection */
+#define CLIENT_REQUESTS_MAX        65536        /* requests of one client: in flight and waiting */
+#define CLIENT_HELD_BYTES_MAX      (256u << 20) /* encoded requests that one client holds */
+#define CLIENT_OUTPUT_BYTES        (16u << 20)  /* of requests in flight that the socket has not taken: the next wait */
+#define CLIENT_CONNECT_MS          3000         /* one attempt: resolve, connect, hello */
+#define CLIENT_BACKOFF_FIRST_MS    20           /* between two attempts to connect; doubles up to ... */
+#define CLIENT_BACKOFF_LAST_MS     1000
+#define CLIENT_DEAD_PEER_MS        10000 /* a peer whose machine acknowledges nothing for so long is gone */
 
 static_assert(READ_BYTES_MAX < MESSAGE_BYTES_MAX, "the longest read fits a message with its envelope");
 static_assert(CLIENT_HELD_BYTES_MAX >= MESSAGE_BYTES_MAX, "a client can hold the longest request");
+static_assert(COPY_BYTES_MAX % CHUNK_BYTES == 0 && COPY_BYTES_MAX > CHUNK_BYTES, "a copy ends with a chunk");
 static_assert(INLINE_BYTES_MAX < CHUNK_BYTES, "inline values are shorter than a chunk");
 static_assert(KEY_BYTES_MAX >= NAME_BYTES_MAX, "a key holds at least one whole name");
 static_assert((CHUNK_BYTES & (CHUNK_BYTES - 1)) == 0, "chunk arithmetic shifts");

@@ -352,6 +352,39 @@ void client_free(struct client *client, void (*on_closed)(void *user), void *use
     uv_timer_start(&client->teller, on_tell, 0, 0);
 }
 
+/* --- the first attempt ------------------------------------------------------------------------------------------ */
+
+struct patience {
+    uv_timer_t timer;
+    bool over, closed;
+};
+
+static void on_patience_over(uv_timer_t *timer) { ((struct patience *)timer)->over = true; }
+
+static void on_patience_closed(uv_handle_t *handle) { ((struct patience *)handle)->closed = true; }
+
+int client_await(struct client *client, uint32_t timeout_ms, char *ret_why, size_t why_bytes)
+{
+    struct patience patience = {0};
+    const struct uplink *uplink = &client->uplink;
+    uv_timer_init(client->loop, &patience.timer);
+    uv_update_time(client->loop);
+    uv_timer_start(&patience.timer, on_patience_over, timeout_ms, 0);
+    while (!uplink_is_up(uplink) && !uplink->failures && !patience.over)
+        uv_run(client->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&patience.timer, on_patience_closed);
+    while (!patience.closed)
+        uv_run(client->loop, UV_RUN_NOWAIT);
+    if (uplink_is_up(uplink))
+        return 0;
+    if (!uplink->failures) {
+        snprintf(ret_why, why_bytes, "cannot reach %s: no answer within %g s", client->text, timeout_ms / 1000.0);
+        return -ETIMEDOUT;
+    }
+    snprintf(ret_why, why_bytes, client->refused ? "%s: %s" : "cannot reach %s: %s", client->text, uplink->why);
+    return client->refused ? client->refused : -ECONNREFUSED;
+}
+
 /* --- one request at a time -------------------------------------------------------------------------------------- */
 
 struct waiting_call {

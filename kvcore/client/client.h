@@ -48,6 +48,11 @@ void client_free(struct client *client, void (*on_closed)(void *user), void *use
 
 struct backend *client_backend(struct client *client);
 
+/* Runs the loop until it is known what becomes of the first attempt to connect, for at most timeout_ms. 0: connected.
+ * -ECONNREFUSED or -ETIMEDOUT: out of reach, or not known yet; it goes on trying. Otherwise the refusal: trying again
+ * will hardly help. All but 0 with a sentence in ret_why. For a daemon's start; not from inside a callback. */
+int client_await(struct client *client, uint32_t timeout_ms, char *ret_why, size_t why_bytes);
+
 /* Runs the loop until this one request is answered. The reply is borrowed until the client's next use. For tools; not
  * from inside a callback. */
 const struct kv_reply *client_call(struct client *client, const struct kv_request *request);

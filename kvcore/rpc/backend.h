@@ -11,7 +11,8 @@ struct backend;
 /* One request on its way. The owner allocates it (zeroed), sets on_reply, and keeps it until the reply. */
 struct kv_call {
     /* Fires exactly once if submit returned NULL, never inside submit or cancel. The reply is borrowed for the
-     * duration of the callback. The call may be freed or submitted again in it. */
+     * duration of the callback. The call may be freed or submitted again in it, but not after -ECANCELED: that is the
+     * backend being closed. */
     void (*on_reply)(struct kv_call *call, const struct kv_reply *reply);
     void *backend_state; /* the backend's */
 };

@@ -121,6 +121,8 @@ static const char *argument_name(char letter)
         return "name";
     case 'o':
         return "offset";
+    case 'p':
+        return "target offset";
     case 'l':
         return "length";
     case 'c':
@@ -148,6 +150,7 @@ static const char *argument_kind(char letter)
     case 'x':
         return "str or bin";
     case 'o':
+    case 'p':
     case 'l':
     case 'c':
         return "an integer from 0 on";
@@ -227,6 +230,8 @@ static bool read_argument(struct kv_request *request, char letter, const msgpack
         return object_bytes(object, &request->name);
     case 'o':
         return object_uint(object, &request->offset);
+    case 'p':
+        return object_uint(object, &request->target_offset);
     case 'l':
         return object_uint(object, &request->length);
     case 'c':

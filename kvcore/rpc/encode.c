@@ -59,6 +59,9 @@ static void write_argument(struct writer *writer, const struct kv_request *reque
     case 'o':
         writer_uint64(writer, request->offset);
         return;
+    case 'p':
+        writer_uint64(writer, request->target_offset);
+        return;
     case 'l':
         writer_uint64(writer, request->length);
         return;

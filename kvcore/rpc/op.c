@@ -12,22 +12,10 @@ static const struct kv_op_info operations[] = {
 #undef X
 };
 
-static const char *const option_names[] = {
-#define X(symbol, name, type, field) name,
-    KV_OPTION_LIST(X)
-#undef X
-};
-
 const struct kv_op_info *kv_op_info(enum kv_op op)
 {
     CHECK(op < KV_OP_COUNT);
     return &operations[op];
-}
-
-const char *kv_option_name(enum kv_option_bit bit)
-{
-    CHECK(bit < KV_OPTION_COUNT);
-    return option_names[bit];
 }
 
 /* The first eight bytes of a name as one number, zeros behind a shorter one. No two operations share them. */

@@ -10,7 +10,7 @@
  *   P pairs      all remaining parameters are node, value, node, value, ...
  *   v value      str or bin
  *   x name       str or bin: an xattr's name, a section of info
- *   o offset, l length, c cookie (uint);  b first, e last, d delta, m milliseconds (int)
+ *   o offset, p target offset, l length, c cookie (uint);  b first, e last, d delta, m milliseconds (int)
  * Options are a map behind the arguments, {"nx": true, "ttl": 5000}; an option that the operation does not list
  * is refused.
  *
@@ -45,9 +45,9 @@
     X(PERSIST, "persist", "n", 0, KV_OP_W | KV_OP_F, BOOL)                                                             \
     /* names */                                                                                                        \
     X(STAT, "stat", "n", KV_OPT_FOLLOW, KV_OP_I, ATTR)                                                                 \
-    X(CREATE, "create", "n", KV_OWNER_OPTIONS | KV_OPT_NX, KV_OP_W, ATTR)                                              \
-    X(MKNOD, "mknod", "n", KV_OWNER_OPTIONS | KV_OPT_RDEV, KV_OP_W, ATTR)                                              \
-    X(MKDIR, "mkdir", "n", KV_OWNER_OPTIONS | KV_OPT_PARENTS, KV_OP_W, ATTR)                                           \
+    X(CREATE, "create", "n", KV_OWNER_OPTIONS | KV_OPT_UMASK | KV_OPT_NX, KV_OP_W, ATTR)                               \
+    X(MKNOD, "mknod", "n", KV_OWNER_OPTIONS | KV_OPT_UMASK | KV_OPT_RDEV, KV_OP_W, ATTR)                               \
+    X(MKDIR, "mkdir", "n", KV_OWNER_OPTIONS | KV_OPT_UMASK | KV_OPT_PARENTS, KV_OP_W, ATTR)                            \
     X(SYMLINK, "symlink", "nv", KV_OPT_UID | KV_OPT_GID, KV_OP_W, ATTR)                                                \
     X(READLINK, "readlink", "n", 0, KV_OP_I, BYTES)                                                                    \
     X(LINK, "link", "nt", 0, KV_OP_W, ATTR)                                                                            \
@@ -61,6 +61,9 @@
       KV_OP_W | KV_OP_I, ATTR)                                                                                         \
     X(READ, "read", "nol", 0, KV_OP_I, BYTES)                                                                          \
     X(WRITE, "write", "nov", 0, KV_OP_W | KV_OP_I, UINT)                                                               \
+    X(FALLOCATE, "fallocate", "nol", KV_OPT_HOLE | KV_OPT_ZERO | KV_OPT_KEEP_SIZE, KV_OP_W | KV_OP_I, UINT)            \
+    X(SEEK, "seek", "no", KV_OPT_HOLE, KV_OP_I, UINT)                                                                  \
+    X(COPY, "copy", "notpl", 0, KV_OP_W | KV_OP_I, UINT)                                                               \
     X(SYNC, "sync", "?n", 0, KV_OP_I, NIL)                                                                             \
     X(RELEASE, "release", "N", 0, KV_OP_W, NIL)                                                                        \
     X(GETXATTR, "getxattr", "nx", 0, KV_OP_I, BYTES)                                                                   \
@@ -77,6 +80,7 @@
     X(TTL, "ttl", INT, ttl_ms)                                                                                         \
     X(IF_VERSION, "if_version", UINT, if_version)                                                                      \
     X(MODE, "mode", UINT32, mode)                                                                                      \
+    X(UMASK, "umask", UINT32, umask)                                                                                   \
     X(UID, "uid", UINT32, uid)                                                                                         \
     X(GID, "gid", UINT32, gid)                                                                                         \
     X(RDEV, "rdev", UINT, rdev)                                                                                        \
@@ -92,6 +96,9 @@
     X(PARENTS, "parents", BOOL, op)                                                                                    \
     X(NOREPLACE, "noreplace", BOOL, op)                                                                                \
     X(EXCHANGE, "exchange", BOOL, op)                                                                                  \
+    X(HOLE, "hole", BOOL, op)                                                                                          \
+    X(ZERO, "zero", BOOL, op)                                                                                          \
+    X(KEEP_SIZE, "keep_size", BOOL, op)                                                                                \
     X(HOLD, "hold", BOOL, op)                                                                                          \
     X(CLIENT, "client", BYTES, name)                                                                                   \
     X(PASSWORD, "password", BYTES, value)

@@ -69,8 +69,10 @@ struct kv_request {
         uint64_t length;
         int64_t last; /* getrange: inclusive */
     };
+    uint64_t target_offset;
     uint64_t if_version;
     uint32_t mode;
+    uint32_t umask; /* for new nodes: taken off the mode, unless the directory has a default ACL */
     uint32_t uid;
     uint32_t gid;
     uint32_t limit;
@@ -159,9 +161,6 @@ const struct kv_op_info *kv_op_info(enum kv_op op);
 
 /* KV_OP_COUNT where there is no such operation. */
 enum kv_op kv_op_from_name(struct bytes name);
-
-/* The option's name on the wire. */
-const char *kv_option_name(enum kv_option_bit bit);
 
 static inline struct kv_ref kv_ref_key(struct bytes key) { return (struct kv_ref){KV_REF_KEY, 0, key}; }
 static inline struct kv_ref kv_ref_id(uint64_t id) { return (struct kv_ref){KV_REF_ID, id, {NULL, 0}}; }

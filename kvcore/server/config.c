@@ -1,16 +1,15 @@
 #include "kvcore/server/config.h"
 
 #include "kvcore/base/error.h"
+#include "kvcore/server/config_text.h"
 
 #include <confuse.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 void config_init(struct config *config)
@@ -34,6 +33,10 @@ static int copy(char *into, size_t into_bytes, const char *what, const char *tex
 
 int config_add_listen(struct config *config, const char *text, char *why, size_t why_bytes)
 {
+    if (!text[0]) {
+        snprintf(why, why_bytes, "listen takes HOST:PORT, and is empty");
+        return -EINVAL;
+    }
     if (config->listen_count == LISTEN_MAX) {
         snprintf(why, why_bytes, "more than %d addresses to listen on", LISTEN_MAX);
         return -EINVAL;
@@ -41,6 +44,26 @@ int config_add_listen(struct config *config, const char *text, char *why, size_t
     int rc = address_parse_host_port(text, &config->listen[config->listen_count], why, why_bytes);
     config->listen_count += rc == 0;
     return rc;
+}
+
+/* Copies a path, which must name something. */
+static int copy_path(char *into, size_t into_bytes, const char *what, const char *text, char *why, size_t why_bytes)
+{
+    if (!text[0]) {
+        snprintf(why, why_bytes, "%s takes a path, and is empty", what);
+        return -EINVAL;
+    }
+    return copy(into, into_bytes, what, text, why, why_bytes);
+}
+
+int config_set_unix(struct config *config, const char *text, char *why, size_t why_bytes)
+{
+    return copy_path(config->unix_path, sizeof config->unix_path, "unix", text, why, why_bytes);
+}
+
+int config_set_dir(struct config *config, const char *text, char *why, size_t why_bytes)
+{
+    return copy_path(config->dir, sizeof config->dir, "dir", text, why, why_bytes);
 }
 
 int config_set_memory(struct config *config, const char *text, char *why, size_t why_bytes)
@@ -110,79 +133,108 @@ int config_read_password(struct config *config, const char *path, char *why, siz
     return copy(config->password, sizeof config->password, "the password", text, why, why_bytes);
 }
 
-/* libconfuse reports through a callback without a context of ours. */
-static char parse_error[ERROR_TEXT_BYTES];
+/* --- the file --- */
+
+static int set_password(struct config *config, const char *text, char *why, size_t why_bytes)
+{
+    return copy(config->password, sizeof config->password, "password", text, why, why_bytes);
+}
+
+/* The words of one value, in the order in which they are taken: password wins over password-file. */
+static const struct setter {
+    const char *word;
+    int (*set)(struct config *config, const char *text, char *why, size_t why_bytes);
+} setters[] = {
+    {"unix", config_set_unix},          {"dir", config_set_dir},          {"password-file", config_read_password},
+    {"password", set_password},         {"maxmemory", config_set_memory}, {"max-connections", config_set_connections},
+    {"log-level", config_set_log_level}};
+enum { SETTERS = sizeof setters / sizeof setters[0] };
+
+/* What libconfuse tells while it reads: its callbacks bring no context of ours. */
+static struct {
+    char error[ERROR_TEXT_BYTES]; /* the first one: it says what is wrong, the rest follows from it */
+    int error_line;
+    int line[SETTERS];           /* on which a word's value stands */
+    int listen_line[LISTEN_MAX]; /* and each address */
+} told;
 
 static void on_parse_error(cfg_t *cfg, const char *format, va_list args)
 {
-    char text[256];
-    vsnprintf(text, sizeof text, format, args);
-    if (!parse_error[0]) /* the first says what is wrong, the rest follows from it */
-        snprintf(parse_error, sizeof parse_error, "%s:%d: %s", cfg->filename ? cfg->filename : "?", cfg->line, text);
+    if (told.error[0])
+        return;
+    vsnprintf(told.error, sizeof told.error, format, args);
+    told.error_line = cfg->line;
 }
 
-static int take_strings(struct config *config, cfg_t *cfg, char *why, size_t why_bytes)
+static int on_value(cfg_t *cfg, cfg_opt_t *opt)
 {
-    const struct {
-        const char *word;
-        int (*set)(struct config *config, const char *text, char *why, size_t why_bytes);
-    } setters[] = {{"password-file", config_read_password},
-                   {"maxmemory", config_set_memory},
-                   {"max-connections", config_set_connections},
-                   {"log-level", config_set_log_level}};
+    for (size_t i = 0; i < SETTERS; i++)
+        if (strcmp(cfg_opt_name(opt), setters[i].word) == 0)
+            told.line[i] = cfg->line;
+    return 0;
+}
+
+/* Also told the end of the list, which changes nothing of a place known already. */
+static int on_listen(cfg_t *cfg, cfg_opt_t *opt)
+{
+    unsigned count = cfg_opt_size(opt);
+    if (count > 0 && count <= LISTEN_MAX)
+        told.listen_line[count - 1] = cfg->line;
+    return 0;
+}
+
+/* Takes what was read, up to the first value that makes no sense; ret_line is where that stands. */
+static int take_values(struct config *config, cfg_t *cfg, int *ret_line, char *why, size_t why_bytes)
+{
     int rc = 0;
-    for (unsigned i = 0; rc == 0 && i < cfg_size(cfg, "listen"); i++)
+    for (unsigned i = 0; rc == 0 && i < cfg_size(cfg, "listen"); i++) {
+        *ret_line = told.listen_line[i < LISTEN_MAX ? i : LISTEN_MAX - 1];
         rc = config_add_listen(config, cfg_getnstr(cfg, "listen", i), why, why_bytes);
-    for (size_t i = 0; rc == 0 && i < sizeof setters / sizeof setters[0]; i++)
-        if (cfg_getstr(cfg, setters[i].word))
-            rc = setters[i].set(config, cfg_getstr(cfg, setters[i].word), why, why_bytes);
-    if (rc == 0 && cfg_getstr(cfg, "unix"))
-        rc = copy(config->unix_path, sizeof config->unix_path, "unix", cfg_getstr(cfg, "unix"), why, why_bytes);
-    if (rc == 0 && cfg_getstr(cfg, "dir"))
-        rc = copy(config->dir, sizeof config->dir, "dir", cfg_getstr(cfg, "dir"), why, why_bytes);
-    if (rc == 0 && cfg_getstr(cfg, "password"))
-        rc = copy(config->password, sizeof config->password, "password", cfg_getstr(cfg, "password"), why, why_bytes);
+    }
+    for (size_t i = 0; rc == 0 && i < SETTERS; i++) {
+        const char *text = cfg_getstr(cfg, setters[i].word);
+        *ret_line = told.line[i];
+        rc = text ? setters[i].set(config, text, why, why_bytes) : 0;
+    }
+    return rc;
+}
+
+static int parse_text(struct config *config, cfg_t *cfg, const char *text, const char *path, char *why,
+                      size_t why_bytes)
+{
+    char reason[ERROR_TEXT_BYTES] = "";
+    int line = 0;
+    memset(&told, 0, sizeof told);
+    cfg_set_error_function(cfg, on_parse_error);
+    cfg_set_validate_func(cfg, "listen", on_listen);
+    for (size_t i = 0; i < SETTERS; i++)
+        cfg_set_validate_func(cfg, setters[i].word, on_value);
+    if (cfg_parse_buf(cfg, text) != CFG_SUCCESS) {
+        snprintf(why, why_bytes, "%s:%d: %s; docs: kvcored.conf(5)", path, told.error_line, told.error);
+        return -EINVAL;
+    }
+    int rc = take_values(config, cfg, &line, reason, sizeof reason);
+    if (rc < 0)
+        snprintf(why, why_bytes, "%s:%d: %s", path, line, reason);
     return rc;
 }
 
 int config_read(struct config *config, const char *path, char *why, size_t why_bytes)
 {
-    cfg_opt_t words[] = {
-        CFG_STR_LIST("listen", NULL, CFGF_NODEFAULT),
-        CFG_STR("unix", NULL, CFGF_NODEFAULT),
-        CFG_STR("dir", NULL, CFGF_NODEFAULT),
-        CFG_STR("password", NULL, CFGF_NODEFAULT),
-        CFG_STR("password-file", NULL, CFGF_NODEFAULT),
-        CFG_STR("maxmemory", NULL, CFGF_NODEFAULT),
-        CFG_STR("max-connections", NULL, CFGF_NODEFAULT),
-        CFG_STR("log-level", NULL, CFGF_NODEFAULT),
-        CFG_END(),
-    };
-    struct stat stat_buf;
-    if (stat(path, &stat_buf) == 0 && !S_ISREG(stat_buf.st_mode)) { /* libconfuse would end the process */
-        snprintf(why, why_bytes, "cannot read the configuration file '%s': it is not a file", path);
-        return -EINVAL;
-    }
+    cfg_opt_t words[SETTERS + 2] = {CFG_STR_LIST("listen", NULL, CFGF_NODEFAULT)};
+    for (size_t i = 0; i < SETTERS; i++)
+        words[i + 1] = (cfg_opt_t)CFG_STR(setters[i].word, NULL, CFGF_NODEFAULT);
+    words[SETTERS + 1] = (cfg_opt_t)CFG_END();
+    char *text;
+    int rc = config_text_read(path, &text, why, why_bytes);
+    if (rc < 0)
+        return rc;
+    config_text_blank_comments(text);
     cfg_t *cfg = cfg_init(words, CFGF_NONE);
-    if (!cfg)
-        return -ENOMEM;
-    cfg_set_error_function(cfg, on_parse_error);
-    parse_error[0] = '\0';
-    errno = 0;
-    int parsed = cfg_parse(cfg, path), rc = 0;
-    if (parsed == CFG_FILE_ERROR) {
-        snprintf(why, why_bytes, "cannot read the configuration file '%s': %s", path, strerror(errno));
-        rc = -EINVAL;
-    } else if (parsed != CFG_SUCCESS) {
-        snprintf(why, why_bytes, "%s; docs: kvcored.conf(5)", parse_error);
-        rc = -EINVAL;
-    } else {
-        char reason[ERROR_TEXT_BYTES];
-        rc = take_strings(config, cfg, reason, sizeof reason);
-        if (rc < 0)
-            snprintf(why, why_bytes, "%s: %s", path, reason);
-    }
-    cfg_free(cfg);
+    rc = cfg ? parse_text(config, cfg, text, path, why, why_bytes) : -ENOMEM;
+    if (cfg)
+        cfg_free(cfg);
+    free(text);
     return rc;
 }
 

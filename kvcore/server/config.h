@@ -35,6 +35,8 @@ int config_read(struct config *config, const char *path, char *why, size_t why_b
 
 /* Set one value from text. Negative with a sentence in `why`. */
 int config_add_listen(struct config *config, const char *text, char *why, size_t why_bytes);
+int config_set_unix(struct config *config, const char *text, char *why, size_t why_bytes);
+int config_set_dir(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_set_memory(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_set_connections(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_set_log_level(struct config *config, const char *text, char *why, size_t why_bytes);

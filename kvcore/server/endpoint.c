@@ -3,8 +3,10 @@
 #include "kvcore/base/error.h"
 
 #include <libgen.h>
+#include <limits.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,12 +27,13 @@ int endpoint_resolve(const struct address *address, struct sockaddr_storage *ret
     return 0;
 }
 
-/* Does anybody answer on this Unix socket? */
+/* Does anybody answer on this Unix socket? Who listens but does not get round to us (EAGAIN: its queue is full) does.
+ */
 static bool socket_is_alive(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strcpy(address.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return true;
     bool alive = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno != ECONNREFUSED;
@@ -71,4 +74,19 @@ int endpoint_clear(const char *path, char *why, size_t why_bytes)
     }
     unlink(path);
     return 0;
+}
+
+int endpoint_absolute(const char *path, char *ret_path, size_t path_bytes)
+{
+    char folder[PATH_MAX], real[PATH_MAX] = "";
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    int len;
+    snprintf(folder, sizeof folder, "%s", path);
+    if (path[0] == '/')
+        len = snprintf(ret_path, path_bytes, "%s", path);
+    else if (realpath(dirname(folder), real))
+        len = snprintf(ret_path, path_bytes, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name);
+    else
+        return -errno;
+    return (size_t)len < path_bytes ? 0 : -ENAMETOOLONG;
 }

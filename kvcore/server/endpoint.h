@@ -14,4 +14,8 @@ int endpoint_resolve(const struct address *address, struct sockaddr_storage *ret
  * -EADDRINUSE somebody listens there, -EEXIST it is no socket, -ENOENT no such folder, -ENAMETOOLONG. */
 int endpoint_clear(const char *path, char *why, size_t why_bytes);
 
+/* The path as it is named from the root: what is relative to the working directory is so to nobody else. Its folder
+ * must be there. */
+int endpoint_absolute(const char *path, char *ret_path, size_t path_bytes);
+
 #endif

@@ -47,8 +47,9 @@ unsigned exec_slot(struct exec *exec, const struct kv_ref *ref);
 /* Why a place cannot be used as it stands: -ENOENT when a parent is missing, 0 otherwise. */
 int exec_need_parent(const struct tree_place *place);
 
-/* -ENAMETOOLONG with a text when the place's key is longer than keys may be: reached by directory id, names can add up
- * to more than a client could ever write as a key. */
+/* May there be a new name at this place? -EPERM where a mount has its own files (OWN_NAME). -ENAMETOOLONG with a text
+ * when the place's key is longer than keys may be: reached by directory id, names can add up to more than a client
+ * could ever write as a key. */
 int exec_check_key(struct exec *exec, const struct tree_place *place);
 
 /* --- changing them (store.c) --- */
@@ -62,8 +63,16 @@ int exec_expire(struct exec *exec, struct node *node);
 /* Applies it and tells the sinks. */
 int exec_apply(struct exec *exec, struct effect *effect);
 
+/* `session` holds a node that lost its last name (effect.ret_held). Where there is no memory to note it, it is let go.
+ */
+void exec_hold(struct exec *exec, struct session *session, uint64_t id);
+
 /* Is there memory for so many bytes more? -ENOSPC with a text. */
 int exec_admit(struct exec *exec, uint64_t more_bytes);
+
+/* Is there memory for this write to a file? -ENOSPC with a text; never where it overwrites what is the file's alone, so
+ * that this works when the store is full. */
+int exec_admit_write(struct exec *exec, const struct node *node, uint64_t offset, uint64_t length);
 
 /* Sets the whole value of the file at a place, making it with its parents where nothing is. -EISDIR, -EINVAL. */
 int exec_set_at(struct exec *exec, struct tree_place *place, struct bytes value, struct node **ret_node);
@@ -74,6 +83,18 @@ int exec_set_expiry(struct exec *exec, struct node **node, int64_t expires_ns);
 /* Creates a node at an empty place: owner and mode from the request's options, or as the parent's. */
 int exec_create(struct exec *exec, const struct tree_place *place, uint32_t type, uint32_t default_mode,
                 struct bytes value, uint64_t rdev, struct node **ret_node);
+
+/* --- POSIX ACLs (exec_acl.c) --- */
+
+/* Does what is made in this directory get its default ACL, and no umask then? */
+bool exec_inherits(const struct node *dir, uint32_t type);
+/* Applies a CREATE in such a directory. */
+int exec_create_inheriting(struct exec *exec, const struct node *dir, struct effect *effect, struct node **ret_node);
+/* To be called before the mode changes: makes the access ACL, if there is one, say the same. The node may move. */
+int exec_chmod_acl(struct exec *exec, struct node **node, uint32_t mode);
+bool exec_is_acl(struct bytes name);
+/* Sets the ACL of that name; the access ACL sets the mode too. -EINVAL, -E2BIG, -EACCES, -EOPNOTSUPP. */
+int exec_set_acl(struct exec *exec, struct node *node, struct bytes name, struct bytes acl);
 
 enum { INTEGER_BYTES = 24 }; /* room for a decimal 64-bit integer, its sign and a terminator */
 

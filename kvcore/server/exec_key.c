@@ -36,7 +36,9 @@ static int write_value(struct exec *exec, enum effect_kind kind, struct node *no
     effect.found = node;
     effect.offset = offset;
     effect.value = value;
-    int rc = exec_apply(exec, &effect);
+    int rc = exec_admit_write(exec, node, offset, value.len);
+    if (rc == 0)
+        rc = exec_apply(exec, &effect);
     if (rc == 0)
         *ret_node = effect.ret_node;
     return rc;
@@ -99,9 +101,7 @@ int exec_set_at(struct exec *exec, struct tree_place *place, struct bytes value,
     }
     if (!node_is_file(place->node))
         return node_is_dir(place->node) ? -EISDIR : -EINVAL;
-    uint64_t stored = node_stored_bytes(place->node);
-    rc = value.len > stored ? exec_admit(exec, value.len - stored) : 0;
-    return rc < 0 ? rc : write_value(exec, EFFECT_SET, place->node, 0, value, ret_node);
+    return write_value(exec, EFFECT_SET, place->node, 0, value, ret_node);
 }
 
 int exec_SET(struct exec *exec)

@@ -164,7 +164,8 @@ static int check_apart(struct exec *exec)
     return 0;
 }
 
-/* Everything that can be refused is refused first, so that all keys change or none. */
+/* What the keys and the store show is refused first, so that all keys change or none. That two refs reach one place by
+ * different names, one of them below the other, is not seen until then. */
 int exec_MSET(struct exec *exec)
 {
     const struct kv_request *request = exec->request;

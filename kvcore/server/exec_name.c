@@ -144,18 +144,10 @@ int exec_LINK(struct exec *exec)
 /* The session keeps a node that lost its last name; the answer is its id, or 0. */
 static int reply_held(struct exec *exec, uint64_t id)
 {
-    struct radix *held = &exec->session->held;
-    if (id && exec->request->options & KV_OPT_HOLD) {
-        uintptr_t times = (uintptr_t)radix_find(held, id);
-        int rc = radix_set(held, &exec->tree->mem, id, (void *)(times + 1));
-        if (rc < 0) { /* nobody would ever let it go: let it go now */
-            struct effect release = exec_effect(exec, EFFECT_RELEASE);
-            release.id = id;
-            exec_apply(exec, &release);
-            id = 0;
-        }
-    }
-    exec_reply_uint(exec, exec->request->options & KV_OPT_HOLD ? id : 0);
+    bool holds = exec->request->options & KV_OPT_HOLD;
+    if (id && holds)
+        exec_hold(exec, exec->session, id);
+    exec_reply_uint(exec, holds ? id : 0);
     return 0;
 }
 

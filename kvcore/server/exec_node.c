@@ -1,4 +1,4 @@
-/* Handlers of the operations on nodes: contents, attributes, extended attributes. */
+/* Handlers of the operations on nodes: attributes, extended attributes; what they hold is in exec_data.c. */
 #include "kvcore/base/error.h"
 #include "kvcore/server/exec.h"
 #include "kvcore/tree/xattr.h"
@@ -18,7 +18,10 @@ static int truncate_to(struct exec *exec, struct node **node, uint64_t size)
     effect.id = (*node)->id;
     effect.found = *node;
     effect.offset = size;
-    int rc = exec_apply(exec, &effect);
+    uint64_t cost = tree_cut_cost(*node, size);
+    int rc = cost ? exec_admit(exec, cost) : 0;
+    if (rc == 0)
+        rc = exec_apply(exec, &effect);
     if (rc == 0)
         *node = effect.ret_node;
     return rc;
@@ -31,6 +34,8 @@ int exec_SETATTR(struct exec *exec)
     int rc = exec_node(exec, &request->node, &node);
     if (rc == 0 && request->options & KV_OPT_SIZE)
         rc = truncate_to(exec, &node, request->size);
+    if (rc == 0 && request->options & KV_OPT_MODE)
+        rc = exec_chmod_acl(exec, &node, request->mode);
     if (rc < 0)
         return rc;
     struct effect effect = exec_effect(exec, EFFECT_ATTR);
@@ -45,7 +50,7 @@ int exec_SETATTR(struct exec *exec)
                   (request->options & KV_OPT_UID ? EFFECT_UID : 0) | (request->options & KV_OPT_GID ? EFFECT_GID : 0) |
                   (request->options & (KV_OPT_ATIME | KV_OPT_ATIME_NOW) ? EFFECT_ATIME : 0) |
                   (request->options & (KV_OPT_MTIME | KV_OPT_MTIME_NOW) ? EFFECT_MTIME : 0);
-    if (effect.mask) {
+    if (effect.mask || !(request->options & KV_OPT_SIZE)) { /* of nothing too: chown(2) to nobody moves the ctime */
         rc = exec_apply(exec, &effect);
         if (rc < 0)
             return rc;
@@ -53,51 +58,6 @@ int exec_SETATTR(struct exec *exec)
     }
     exec_reply_attr(exec, node);
     return 0;
-}
-
-int exec_READ(struct exec *exec)
-{
-    struct node *node;
-    int rc = exec_file(exec, &exec->request->node, &node);
-    return rc < 0 ? rc : exec_reply_value(exec, node, exec->request->offset, exec->request->length);
-}
-
-/* A write within what is stored takes no more memory, and works when the store is full. */
-static bool overwrites(const struct node *node, uint64_t offset, size_t len)
-{
-    uint64_t size = node_size(node);
-    return offset <= size && len <= size - offset && node_stored_bytes(node) >= size;
-}
-
-int exec_WRITE(struct exec *exec)
-{
-    const struct kv_request *request = exec->request;
-    struct node *node;
-    int rc = exec_file(exec, &request->node, &node);
-    if (rc == 0 && !overwrites(node, request->offset, request->value.len))
-        rc = exec_admit(exec, request->value.len);
-    if (rc < 0)
-        return rc;
-    if (request->value.len) {
-        struct effect effect = exec_effect(exec, EFFECT_WRITE);
-        effect.id = node->id;
-        effect.found = node;
-        effect.offset = request->offset;
-        effect.value = request->value;
-        rc = exec_apply(exec, &effect);
-        if (rc < 0)
-            return rc;
-        node = effect.ret_node;
-    }
-    exec_reply_uint(exec, node_size(node));
-    return 0;
-}
-
-/* There is no log yet: memory is all the durability there is, and what was answered is there. */
-int exec_SYNC(struct exec *exec)
-{
-    struct node *node;
-    return exec_node(exec, &exec->request->node, &node);
 }
 
 int exec_RELEASE(struct exec *exec)
@@ -212,6 +172,8 @@ int exec_SETXATTR(struct exec *exec)
     rc = exec_admit(exec, request->name.len + request->value.len);
     if (rc < 0)
         return rc;
+    if (exec_is_acl(request->name))
+        return exec_set_acl(exec, node, request->name, request->value);
     struct effect effect = exec_effect(exec, EFFECT_SET_XATTR);
     effect.id = node->id;
     effect.found = node;

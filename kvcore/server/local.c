@@ -16,8 +16,8 @@ struct local {
     struct session session;
     struct kv_reply reply;
     struct store_sink sink;
-    void (*on_change)(void *user, const struct effect *effect);
-    void *change_user;
+    struct store_keeper keeper;
+    struct local_watcher *watcher;
     void (*on_closed)(void *user);
     void *closed_user;
 };
@@ -43,11 +43,23 @@ static bool connected(struct backend *backend)
 
 static const struct backend_ops local_ops = {submit, cancel, connected};
 
+/* What the backend's own requests change its owner knows from their replies; but what time removed meanwhile it does
+ * not. */
 static void on_effect(struct store_sink *sink, const struct session *from, const struct effect *effect)
 {
     struct local *local = (struct local *)((char *)sink - offsetof(struct local, sink));
-    if (from != &local->session && local->on_change)
-        local->on_change(local->change_user, effect);
+    struct change changes[CHANGES_MAX];
+    if (from == &local->session || !local->watcher)
+        return;
+    size_t count = changes_of(effect, changes);
+    if (count)
+        local->watcher->on_change(local->watcher, changes, count);
+}
+
+static bool wants(struct store_keeper *keeper, uint64_t id)
+{
+    struct local *local = (struct local *)((char *)keeper - offsetof(struct local, keeper));
+    return local->watcher && local->watcher->wants(local->watcher, id);
 }
 
 /* `kv` reaches the store through this socket. Without it the mount still works, so a failure is no more than a warning.
@@ -83,6 +95,8 @@ int local_open(uv_loop_t *loop, const char *dir, struct local **ret_local, char 
     store_session_begin(&local->engine.store, &local->session);
     local->sink.on_effect = on_effect;
     store_add_sink(&local->engine.store, &local->sink);
+    local->keeper = (struct store_keeper){wants, &local->session};
+    local->engine.store.keeper = &local->keeper;
     *ret_local = local;
     return 0;
 
@@ -96,11 +110,7 @@ err_local:
 
 struct backend *local_backend(struct local *local) { return &local->backend; }
 
-void local_watch(struct local *local, void (*on_change)(void *user, const struct effect *effect), void *user)
-{
-    local->on_change = on_change;
-    local->change_user = user;
-}
+void local_watch(struct local *local, struct local_watcher *watcher) { local->watcher = watcher; }
 
 void local_hold_answers(struct local *local, bool held) { server_hold_answers(local->server, held); }
 
@@ -123,7 +133,7 @@ static void on_server_closed(void *user)
 
 void local_close(struct local *local, void (*on_closed)(void *user), void *user)
 {
-    local->on_change = NULL;
+    local->watcher = NULL;
     local->on_closed = on_closed;
     local->closed_user = user;
     server_free(local->server, on_server_closed, local);

@@ -2,13 +2,13 @@
  * directory.
  *
  * Requests through the backend are answered at once. Other clients may come over the socket while they run; what they
- * change is told through local_watch, so that the owner can drop what it has cached.
+ * change is told through local_watch, so that the owner can drop what it has cached and keep what it has open.
  */
 #ifndef KV_SERVER_LOCAL_H
 #define KV_SERVER_LOCAL_H
 
 #include "kvcore/rpc/backend.h"
-#include "kvcore/tree/effect.h"
+#include "kvcore/server/changes.h"
 
 #include <uv.h>
 
@@ -20,8 +20,17 @@ int local_open(uv_loop_t *loop, const char *dir, struct local **ret_local, char 
 /* The store as a backend; valid until local_close. */
 struct backend *local_backend(struct local *local);
 
-/* on_change is called after each effect that did not come through the backend. */
-void local_watch(struct local *local, void (*on_change)(void *user, const struct effect *effect), void *user);
+/* Who caches what the backend told, and has files open in it. */
+struct local_watcher {
+    /* Somebody else has changed the store, or time has: these are to be forgotten. */
+    void (*on_change)(struct local_watcher *watcher, const struct change *changes, size_t count);
+    /* Somebody else is about to take a node's last name away. True: it is in use here; it is then held for the
+     * backend's session, as if the backend had unlinked it with the option `hold`, and to be released like that. */
+    bool (*wants)(struct local_watcher *watcher, uint64_t id);
+};
+
+/* Borrows the watcher until local_close. */
+void local_watch(struct local *local, struct local_watcher *watcher);
 
 /* While held, clients at the socket get no answers: what they changed or would see is not yet so for everybody, as long
  * as the owner has caches to drop. Requests through the backend go on. */

@@ -7,6 +7,7 @@
 #include "kvcore/base/log.h"
 #include "kvcore/base/version.h"
 #include "kvcore/server/config.h"
+#include "kvcore/server/endpoint.h"
 #include "kvcore/server/engine.h"
 #include "kvcore/server/server.h"
 
@@ -47,16 +48,14 @@ static int take_option(int key, const char *arg, struct command_line *line, char
     struct config *config = line->config;
     switch (key) {
     case 'd':
-        snprintf(config->dir, sizeof config->dir, "%s", arg);
-        return 0;
+        return config_set_dir(config, arg, why, why_bytes);
     case 'l':
         if (!line->listen_given)
             config->listen_count = 0;
         line->listen_given = true;
         return config_add_listen(config, arg, why, why_bytes);
     case OPTION_UNIX:
-        snprintf(config->unix_path, sizeof config->unix_path, "%s", arg);
-        return 0;
+        return config_set_unix(config, arg, why, why_bytes);
     case OPTION_PASSWORD_FILE:
         return config_read_password(config, arg, why, why_bytes);
     case OPTION_MAXMEMORY:
@@ -176,7 +175,7 @@ static void raise_file_limit(uint32_t connections)
 static int listen_everywhere(struct daemon *daemon, const struct config *config, struct buf *ready, char *why,
                              size_t why_bytes)
 {
-    char socket_path[sizeof config->dir + 16];
+    char socket_path[sizeof config->dir + 16], named[sizeof config->unix_path];
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < config->listen_count; i++) {
         int port;
@@ -188,7 +187,9 @@ static int listen_everywhere(struct daemon *daemon, const struct config *config,
     if (rc == 0 && config->unix_path[0]) {
         rc = server_listen_unix(daemon->server, config->unix_path, why, why_bytes);
         if (rc == 0)
-            rc = buf_printf(ready, " kv+unix://%s", config->unix_path);
+            rc = endpoint_absolute(config->unix_path, named, sizeof named);
+        if (rc == 0)
+            rc = buf_printf(ready, " kv+unix://%s", named);
     }
     if (rc == 0 && config->dir[0]) { /* for `kv -s DIR` */
         snprintf(socket_path, sizeof socket_path, "%s/%s", config->dir, DATADIR_SOCKET);

@@ -123,6 +123,9 @@ int exec_need_parent(const struct tree_place *place) { return place->rest.len ? 
 
 int exec_check_key(struct exec *exec, const struct tree_place *place)
 {
+    if (place->dir->id == ROOT_ID && bytes_equal(place->name, bytes_of(OWN_NAME)))
+        return kv_reply_fail(exec->reply, -EPERM, "%s: the key " OWN_NAME " is where mounts show their own files",
+                             kv_op_info(exec->request->op)->name);
     if (tree_key_fits(place->dir, place->name))
         return 0;
     return kv_reply_fail(exec->reply, -ENAMETOOLONG, "%s: the key would be longer than %d bytes",
@@ -141,12 +144,15 @@ int exec_make_parents(struct exec *exec, struct tree_place *place)
         effect.mode = S_IFDIR | 0755 | (place->dir->mode & S_ISGID);
         effect.uid = place->dir->uid;
         effect.gid = place->dir->gid;
-        int rc = exec_admit(exec, NODE_COST_BYTES);
+        int rc = exec_check_key(exec, place);
         if (rc == 0)
-            rc = exec_apply(exec, &effect);
+            rc = exec_admit(exec, NODE_COST_BYTES);
+        if (rc == 0 && exec_inherits(place->dir, S_IFDIR))
+            rc = exec_create_inheriting(exec, place->dir, &effect, &dir);
+        else if (rc == 0 && (rc = exec_apply(exec, &effect)) == 0)
+            dir = effect.ret_node;
         if (rc < 0)
             return rc;
-        dir = effect.ret_node;
         place->dir = dir;
         key_next(&place->rest, &place->name);
     }
@@ -178,6 +184,10 @@ int exec_create(struct exec *exec, const struct tree_place *place, uint32_t type
     }
     effect.value = value;
     effect.rdev = rdev;
+    if (exec_inherits(dir, type))
+        return exec_create_inheriting(exec, dir, &effect, ret_node);
+    if (request->options & KV_OPT_UMASK)
+        effect.mode &= ~(request->umask & 0777);
     rc = exec_apply(exec, &effect);
     if (rc < 0)
         return rc;

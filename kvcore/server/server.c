@@ -11,19 +11,26 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { LISTEN_BACKLOG = 1024 };
+enum { LISTEN_BACKLOG = 1024, REFUSED_LOG_MS = 10000 };
 
-/* One socket that is listened on. */
+union stream {
+    uv_handle_t handle;
+    uv_stream_t stream;
+    uv_tcp_t tcp;
+    uv_pipe_t pipe;
+};
+
+/* One socket that is listened on. libuv takes no further connection from it before the last has been accepted, so one
+ * that there is no memory for is accepted on `spare`, and closed. */
 struct listener {
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    };
+    union stream socket;
+    union stream spare;
     struct server *server;
     struct listener *next;
     bool unix_socket;
+    bool spare_open;
+    bool has_next; /* one more came while the spare was still closing */
+    bool closed;   /* itself; freed when the spare is too */
 };
 
 /* One connection and its session. */
@@ -43,6 +50,8 @@ struct server {
     struct peer *peers;
     uint32_t peer_count;
     uint64_t accepted, refused;
+    uint64_t refused_logged;    /* of them, and when last */
+    uint64_t refused_logged_ms; /* 0: never */
     struct store_info_source info;
     struct kv_reply reply; /* scratch: replies are encoded as soon as they are made */
     uint32_t open_handles; /* listeners and peers not closed yet */
@@ -63,6 +72,7 @@ static void add_info(struct store_info_source *source, struct kv_fields *fields)
     fields_number(fields, "net.reads", server->hub.reads);
     fields_number(fields, "net.writes", server->hub.writes);
     fields_number(fields, "net.input_bytes", server->hub.input_bytes);
+    fields_number(fields, "net.output_bytes", server->hub.output_bytes);
 }
 
 int server_new(uv_loop_t *loop, struct store *store, const struct server_options *options, struct server **ret_server)
@@ -100,13 +110,21 @@ static void finish_if_closed(struct server *server)
         on_closed(user);
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+static void listener_free_if_closed(struct listener *listener)
 {
-    struct listener *listener = handle->data;
     struct server *server = listener->server;
+    if (!listener->closed || listener->spare_open)
+        return;
     free(listener);
     server->open_handles--;
     finish_if_closed(server);
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    struct listener *listener = handle->data;
+    listener->closed = true;
+    listener_free_if_closed(listener);
 }
 
 void server_free(struct server *server, void (*on_closed)(void *user), void *user)
@@ -116,7 +134,7 @@ void server_free(struct server *server, void (*on_closed)(void *user), void *use
     server->user = user;
     for (struct listener *listener = server->listeners, *next; listener; listener = next) {
         next = listener->next;
-        uv_close(&listener->handle, on_listener_closed);
+        uv_close(&listener->socket.handle, on_listener_closed);
     }
     server->listeners = NULL;
     for (struct peer *peer = server->peers; peer; peer = peer->next)
@@ -198,6 +216,48 @@ static struct peer *peer_new(struct server *server, bool unix_socket)
     return peer;
 }
 
+static int stream_init(uv_loop_t *loop, union stream *stream, bool unix_socket)
+{
+    return unix_socket ? uv_pipe_init(loop, &stream->pipe, 0) : uv_tcp_init(loop, &stream->tcp);
+}
+
+static void turn_away(struct listener *listener);
+
+static void on_spare_closed(uv_handle_t *handle)
+{
+    struct listener *listener = handle->data;
+    bool goes_on = listener->has_next && !uv_is_closing(&listener->socket.handle);
+    listener->spare_open = listener->has_next = false;
+    if (goes_on)
+        turn_away(listener);
+    else
+        listener_free_if_closed(listener);
+}
+
+/* Takes the connection that waits, and closes it. */
+static void turn_away(struct listener *listener)
+{
+    listener->has_next = listener->spare_open;
+    if (listener->spare_open || stream_init(listener->server->loop, &listener->spare, listener->unix_socket) < 0)
+        return;
+    listener->spare_open = true;
+    listener->spare.handle.data = listener;
+    uv_accept(&listener->socket.stream, &listener->spare.stream);
+    uv_close(&listener->spare.handle, on_spare_closed);
+}
+
+/* Clients that are refused come again and again: one line for all that came since the last. */
+static void log_refused(struct server *server)
+{
+    uint64_t now_ms = uv_now(server->loop);
+    if (server->refused_logged_ms && now_ms - server->refused_logged_ms < REFUSED_LOG_MS)
+        return;
+    log_warning("connections refused, as max-connections (%u) has been reached: %llu since the last line like this",
+                server->options.connections_max, (unsigned long long)(server->refused - server->refused_logged));
+    server->refused_logged = server->refused;
+    server->refused_logged_ms = now_ms;
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
     struct listener *listener = stream->data;
@@ -209,11 +269,13 @@ static void on_connection(uv_stream_t *stream, int status)
     struct peer *peer = peer_new(server, listener->unix_socket);
     if (!peer) {
         log_error("cannot accept a connection: out of memory");
+        turn_away(listener);
         return;
     }
     int rc = uv_accept(stream, &peer->conn.stream);
     if (rc == 0 && server->peer_count > server->options.connections_max) {
         server->refused++;
+        log_refused(server);
         rc = KV_BUSY;
     }
     if (rc == 0) {
@@ -231,12 +293,12 @@ static struct listener *listener_new(struct server *server, bool unix_socket)
     struct listener *listener = calloc(1, sizeof *listener);
     if (!listener)
         return NULL;
-    int rc = unix_socket ? uv_pipe_init(server->loop, &listener->pipe, 0) : uv_tcp_init(server->loop, &listener->tcp);
+    int rc = stream_init(server->loop, &listener->socket, unix_socket);
     if (rc < 0) {
         free(listener);
         return NULL;
     }
-    listener->handle.data = listener;
+    listener->socket.handle.data = listener;
     listener->server = server;
     listener->unix_socket = unix_socket;
     server->open_handles++;
@@ -246,9 +308,9 @@ static struct listener *listener_new(struct server *server, bool unix_socket)
 static int listener_start(struct server *server, struct listener *listener, int rc)
 {
     if (rc == 0)
-        rc = uv_listen(&listener->stream, LISTEN_BACKLOG, on_connection);
+        rc = uv_listen(&listener->socket.stream, LISTEN_BACKLOG, on_connection);
     if (rc < 0) {
-        uv_close(&listener->handle, on_listener_closed);
+        uv_close(&listener->socket.handle, on_listener_closed);
         return rc;
     }
     listener->next = server->listeners;
@@ -275,14 +337,14 @@ int server_listen_tcp(struct server *server, const struct address *address, int 
     struct listener *listener = listener_new(server, false);
     if (!listener)
         return -ENOMEM;
-    rc = listener_start(server, listener, uv_tcp_bind(&listener->tcp, (struct sockaddr *)&socket_address, 0));
+    rc = listener_start(server, listener, uv_tcp_bind(&listener->socket.tcp, (struct sockaddr *)&socket_address, 0));
     if (rc < 0) {
         snprintf(why, why_bytes, "cannot listen on %s:%d: %s%s", address->host, address->port, uv_strerror(rc),
                  rc == UV_EADDRINUSE ? "; another node may be running there: stop it, or choose another port" : "");
         return rc;
     }
     if (ret_port)
-        *ret_port = port_of(&listener->tcp);
+        *ret_port = port_of(&listener->socket.tcp);
     return 0;
 }
 
@@ -295,7 +357,7 @@ int server_listen_unix(struct server *server, const char *path, char *why, size_
     if (!listener)
         return -ENOMEM;
     mode_t mask = umask(0177); /* only this user may connect: there may be no password */
-    rc = uv_pipe_bind(&listener->pipe, path);
+    rc = uv_pipe_bind(&listener->socket.pipe, path);
     umask(mask);
     rc = listener_start(server, listener, rc);
     if (rc < 0)

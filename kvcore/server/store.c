@@ -89,20 +89,22 @@ static void exec_end(struct exec *exec)
 int exec_expire(struct exec *exec, struct node *node)
 {
     char name[NAME_BYTES_MAX];
+    struct session *session = exec->session;
+    exec->session = NULL; /* time does it, not who came upon it */
     CHECK(!node_is_dir(node));
-    for (uint32_t names = node_nlink(node); names > 0; names--) {
+    int rc = 0;
+    for (uint32_t names = node_nlink(node); rc == 0 && names > 0; names--) {
         struct dentry *dentry = node->flags & NODE_LINKED ? &node_ext(node)->links->dentry : &node->dentry;
         struct effect effect = exec_effect(exec, EFFECT_UNLINK);
         memcpy(name, dentry->name, dentry->name_len); /* the sinks read it when the dentry is gone */
         effect.dir = dentry->dir->id;
         effect.name = bytes_make(name, dentry->name_len);
-        int rc = exec_apply(exec, &effect);
-        if (rc < 0)
-            return rc;
+        rc = exec_apply(exec, &effect);
         node = effect.ret_node;
     }
-    exec->store->expired++;
-    return 0;
+    exec->session = session;
+    exec->store->expired += rc == 0;
+    return rc;
 }
 
 size_t store_expire(struct store *store, size_t max)
@@ -181,11 +183,39 @@ struct effect exec_effect(const struct exec *exec, enum effect_kind kind)
     return (struct effect){.kind = kind, .version = exec->index, .time_ns = exec->now_ns};
 }
 
+void exec_hold(struct exec *exec, struct session *session, uint64_t id)
+{
+    uintptr_t times = (uintptr_t)radix_find(&session->held, id);
+    if (radix_set(&session->held, &exec->tree->mem, id, (void *)(times + 1)) == 0)
+        return;
+    struct effect release = exec_effect(exec, EFFECT_RELEASE);
+    release.id = id;
+    exec_apply(exec, &release);
+}
+
+/* Does the keeper want the node that this effect would take the last name of? */
+static bool keeper_wants(const struct exec *exec, const struct effect *effect)
+{
+    struct store_keeper *keeper = exec->store->keeper;
+    bool renames = effect->kind == EFFECT_RENAME;
+    if (!keeper || keeper->session == exec->session || effect->flags & EFFECT_EXCHANGE)
+        return false;
+    if (!renames && effect->kind != EFFECT_UNLINK && effect->kind != EFFECT_RMDIR)
+        return false;
+    struct node *dir = tree_find(exec->tree, renames ? effect->to_dir : effect->dir);
+    struct node *node = dir && node_is_dir(dir) ? tree_lookup(dir, renames ? effect->to_name : effect->name) : NULL;
+    return node && (node_is_dir(node) || node_nlink(node) == 1) && keeper->wants(keeper, node->id);
+}
+
 int exec_apply(struct exec *exec, struct effect *effect)
 {
+    bool kept = keeper_wants(exec, effect) && !(effect->flags & EFFECT_HOLD);
+    effect->flags |= kept ? EFFECT_HOLD : 0;
     int rc = tree_apply(exec->tree, effect);
     if (rc < 0)
         return rc;
+    if (kept && effect->ret_held)
+        exec_hold(exec, exec->store->keeper->session, effect->ret_held);
     exec->changed = true;
     effect->found = NULL; /* it may be gone, or have moved */
     for (struct store_sink *sink = exec->store->sinks; sink; sink = sink->next)

@@ -33,6 +33,12 @@ struct store_sink {
     struct store_sink *next;
 };
 
+/* Keeps nodes that others take the last name of: asked before each such effect of another session. */
+struct store_keeper {
+    bool (*wants)(struct store_keeper *keeper, uint64_t id);
+    struct session *session; /* holds them */
+};
+
 /* Adds fields to `info`. */
 struct store_info_source {
     void (*add)(struct store_info_source *source, struct kv_fields *fields);
@@ -53,8 +59,9 @@ struct store {
     struct tree *tree;
     struct store_sink *sinks;
     struct store_info_source *info_sources;
-    uint64_t index;       /* of the last write request that changed something */
-    int64_t last_time_ns; /* of the last change */
+    struct store_keeper *keeper; /* NULL: none; borrowed */
+    uint64_t index;              /* of the last write request that changed something */
+    int64_t last_time_ns;        /* of the last change */
     int64_t started_ms;
     uint64_t next_session;
     uint64_t sessions; /* now */

@@ -59,18 +59,14 @@ static struct node *find_node(const struct tree *tree, const struct effect *effe
     return effect->found ? effect->found : tree_find(tree, effect->id);
 }
 
-/* A node whose value can be written: a file. */
-static int find_file(const struct tree *tree, const struct effect *effect, struct node **ret_node)
+/* Does the node have a value that can be read and written? Only a file has. NULL: no such node. */
+static int check_file(const struct node *node)
 {
-    struct node *node = find_node(tree, effect);
     if (!node)
         return -ENOENT;
     if (node_is_dir(node))
         return -EISDIR;
-    if (!node_is_file(node))
-        return -EINVAL;
-    *ret_node = node;
-    return 0;
+    return node_is_file(node) ? 0 : -EINVAL;
 }
 
 static bool has_value(uint32_t mode) { return S_ISREG(mode) || S_ISLNK(mode); }
@@ -282,7 +278,9 @@ static int exchange(struct tree *tree, struct effect *effect, const struct move 
     int rc = names_exchange(tree, move->source, move->target);
     if (rc < 0)
         return rc;
-    touch_attr(tree_lookup(move->from_dir, effect->name), effect);
+    struct node *other = tree_lookup(move->from_dir, effect->name);
+    touch_attr(other, effect);
+    effect->ret_other = other->id;
     effect->ret_node = tree_lookup(move->to_dir, effect->to_name);
     return 0;
 }
@@ -294,6 +292,7 @@ static int move_over(struct tree *tree, struct effect *effect, const struct move
                         &effect->ret_node);
     if (rc < 0)
         return rc;
+    effect->ret_other = target_id;
     if (target_id)
         find_left(tree, target_id, effect);
     return 0;
@@ -323,18 +322,35 @@ static int apply_rename(struct tree *tree, struct effect *effect)
     return 0;
 }
 
+static int copy_from_source(struct tree *tree, struct node **node, const struct effect *effect)
+{
+    const struct node *source = tree_find(tree, effect->source);
+    int rc = check_file(source);
+    return rc < 0 ? rc : value_copy(tree, node, effect->offset, source, effect->source_offset, effect->length);
+}
+
+static int change_value(struct tree *tree, struct node **node, const struct effect *effect)
+{
+    switch (effect->kind) {
+    case EFFECT_SET:
+        return value_set(tree, node, effect->value);
+    case EFFECT_WRITE:
+        return value_write(tree, node, effect->offset, effect->value);
+    case EFFECT_TRUNCATE:
+        return value_truncate(tree, node, effect->offset);
+    case EFFECT_PUNCH:
+        return value_punch(tree, node, effect->offset, effect->length, effect->flags & EFFECT_EXTEND);
+    default: /* EFFECT_COPY */
+        return copy_from_source(tree, node, effect);
+    }
+}
+
 static int apply_value(struct tree *tree, struct effect *effect)
 {
-    struct node *node;
-    int rc = find_file(tree, effect, &node);
-    if (rc < 0)
-        return rc;
-    if (effect->kind == EFFECT_SET)
-        rc = value_set(tree, &node, effect->value);
-    else if (effect->kind == EFFECT_WRITE)
-        rc = value_write(tree, &node, effect->offset, effect->value);
-    else
-        rc = value_truncate(tree, &node, effect->offset);
+    struct node *node = find_node(tree, effect);
+    int rc = check_file(node);
+    if (rc == 0)
+        rc = change_value(tree, &node, effect);
     if (rc < 0)
         return rc;
     touch(node, effect);
@@ -416,7 +432,7 @@ static int apply_release(struct tree *tree, struct effect *effect)
 int tree_apply(struct tree *tree, struct effect *effect)
 {
     effect->ret_node = NULL;
-    effect->ret_held = 0;
+    effect->ret_held = effect->ret_other = 0;
     switch (effect->kind) {
     case EFFECT_CREATE:
         return apply_create(tree, effect);
@@ -430,6 +446,8 @@ int tree_apply(struct tree *tree, struct effect *effect)
     case EFFECT_SET:
     case EFFECT_WRITE:
     case EFFECT_TRUNCATE:
+    case EFFECT_PUNCH:
+    case EFFECT_COPY:
         return apply_value(tree, effect);
     case EFFECT_ATTR:
         return apply_attr(tree, effect);

@@ -44,7 +44,6 @@ struct chunk *chunk_copy(const struct chunk *chunk, struct mem *mem, size_t leng
 
 struct chunk *chunk_share(struct chunk *chunk)
 {
-    CHECK(chunk->references < UINT32_MAX);
     chunk->references++;
     return chunk;
 }

@@ -17,7 +17,7 @@
 #include "kvcore/base/mem.h"
 
 struct chunk {
-    uint32_t references; /* ropes that hold it; whoever is not alone may only read it */
+    uint64_t references; /* ropes that hold it; whoever is not alone may only read it */
     uint32_t length;     /* bytes that are set */
     uint32_t capacity;   /* bytes allocated */
     char *bytes;

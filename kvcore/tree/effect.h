@@ -31,12 +31,16 @@ enum effect_kind {
     EFFECT_REMOVE_XATTR, /* id, name */
     EFFECT_EXPIRE,       /* id, expires_ns; INT64_MAX: never. Not a directory; a node without a name only never */
     EFFECT_RELEASE,      /* id: one hold less */
+    EFFECT_PUNCH,        /* id, offset, length; flags: zeros there, which take no memory; the size stays */
+    EFFECT_COPY,         /* id, offset, source, source_offset, length: bytes that the file `source` has. In one file the
+                            two ranges do not overlap. Memory is shared where the offsets allow it */
 };
 
 enum effect_flag {
     EFFECT_NOREPLACE = 1, /* RENAME: the target must not exist */
     EFFECT_EXCHANGE = 2,  /* RENAME: both exist and change places */
-    EFFECT_HOLD = 4, /* UNLINK, RMDIR, RENAME: a node that loses its last name is held, not freed; its expiry ends */
+    EFFECT_HOLD = 4,   /* UNLINK, RMDIR, RENAME: a node that loses its last name is held, not freed; its expiry ends */
+    EFFECT_EXTEND = 8, /* PUNCH: the size becomes offset + length, if it is less */
 };
 
 enum effect_mask {
@@ -59,6 +63,9 @@ struct effect {
     struct bytes to_name;
     struct bytes value;
     uint64_t offset;
+    uint64_t length;
+    uint64_t source;
+    uint64_t source_offset;
     uint64_t rdev;
     uint32_t mask;
     uint32_t mode;
@@ -72,9 +79,11 @@ struct effect {
     struct node *found;
 
     /* Results, not part of the effect: the node created, linked, renamed or changed, or what an unlink left of it (its
-     * address now; NULL: gone); the id of a node that lost its last name and is held, or 0. */
+     * address now; NULL: gone); the id of a node that lost its last name and is held, or 0; of a rename, the id of the
+     * node that was replaced or changed places, or 0. */
     struct node *ret_node;
     uint64_t ret_held;
+    uint64_t ret_other;
 };
 
 #endif

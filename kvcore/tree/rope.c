@@ -15,6 +15,10 @@
  * a shared chunk that is about to be overwritten from end to end is the price; a list of replacements
  * on the side would save it, and need an allocation of its own.)
  *
+ * A copy from another rope goes the same way; where a chunk will be shared, an empty one that is allocated once holds
+ * the place. Within one rope a copy would change under its own hands what it has still to read: whoever wants that
+ * shares the source range first, and copies from there.
+ *
  * Room. A new chunk is as long as what is written into it, so a value that is set once wastes nothing, not even
  * behind its last chunk. One that grows again is being appended to: a block takes a quarter more than it has, a
  * chunk of a long value becomes whole.
@@ -25,6 +29,9 @@
 #include "kvcore/base/error.h"
 #include "kvcore/base/limits.h"
 #include "kvcore/tree/chunk.h"
+
+/* Where data ends, it ends with a page: what programs that look for holes know from local file systems. */
+enum { PAGE_BYTES = 4096 };
 
 /* What every hole reads as. */
 static const char zeros[CHUNK_BYTES];
@@ -72,6 +79,7 @@ static struct chunk *chunk_next(const struct rope *rope, uint64_t from, uint64_t
 static void drop_chunk(struct rope *rope, struct mem *mem, uint64_t number)
 {
     struct chunk *chunk = chunk_at(rope, number);
+    rope->stored -= chunk->capacity;
     if (rope->chunked)
         radix_remove(&rope->chunks, mem, number);
     else
@@ -89,6 +97,8 @@ static int put_chunk(struct rope *rope, struct mem *mem, uint64_t number, struct
     else
         rope->block = chunk;
     struct chunk *dropped = rc < 0 ? chunk : was;
+    if (rc == 0)
+        rope->stored = rope->stored + chunk->capacity - (was ? was->capacity : 0);
     if (dropped)
         chunk_release(dropped, mem);
     return rc;
@@ -147,9 +157,11 @@ static int make_writable(struct rope *rope, struct mem *mem, uint64_t number, si
 /* Takes the empty chunks `first` to before `end` away again. */
 static void drop_empty(struct rope *rope, struct mem *mem, uint64_t first, uint64_t end)
 {
-    for (uint64_t number = first; number < end; number++)
-        if (chunk_at(rope, number)->length == 0)
+    for (uint64_t number = first; number < end; number++) {
+        struct chunk *chunk = chunk_at(rope, number);
+        if (chunk && chunk->length == 0)
             drop_chunk(rope, mem, number);
+    }
 }
 
 /* The half of a write that can fail. -ENOMEM (value unchanged). */
@@ -217,15 +229,122 @@ static void punch_chunk(struct rope *rope, struct mem *mem, uint64_t number, str
     }
 }
 
-/* The first chunk number from `number` on that is a hole; may lie behind the end. */
-static uint64_t hole_from(const struct rope *rope, uint64_t number)
+/* Where the data of the chunk `number` ends, counted from the beginning of the value. */
+static uint64_t data_end(const struct chunk *chunk, uint64_t number)
 {
-    uint64_t places = (rope->size + CHUNK_BYTES - 1) / CHUNK_BYTES, next;
-    if (rope->chunked && rope->chunks.count == places)
-        return places;
-    while (chunk_next(rope, number, &next) && next == number)
+    return number * CHUNK_BYTES + ((uint64_t)chunk->length + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+}
+
+/* The first data from `offset` on; UINT64_MAX: there is none. */
+static uint64_t data_from(const struct rope *rope, uint64_t offset)
+{
+    struct chunk *chunk;
+    uint64_t number = offset / CHUNK_BYTES;
+    while ((chunk = chunk_next(rope, number, &number))) {
+        uint64_t start = number * CHUNK_BYTES;
+        if (offset < data_end(chunk, number))
+            return start > offset ? start : offset;
         number++;
-    return number;
+    }
+    return UINT64_MAX;
+}
+
+/* The first hole from `offset` on; may lie behind the end. */
+static uint64_t hole_from(const struct rope *rope, uint64_t offset)
+{
+    struct chunk *chunk;
+    uint64_t number;
+    while ((chunk = chunk_next(rope, offset / CHUNK_BYTES, &number)) && number == offset / CHUNK_BYTES) {
+        uint64_t end = data_end(chunk, number);
+        if (end <= offset)
+            break;
+        offset = end;
+        if (end % CHUNK_BYTES)
+            break;
+    }
+    return offset;
+}
+
+/* --- copying from another rope --- */
+
+/* What goes where: [offset, end) of a rope is to be what `source` has from source_offset on. */
+struct transfer {
+    const struct rope *source;
+    uint64_t source_offset;
+    uint64_t offset;
+    uint64_t end;
+};
+
+/* How a chunk, or a part of one, gets what the source has. The answer does not change while the copy goes on: whatever
+ * the source shares with the rope is not written to, but copied first. */
+enum way { WAY_SHARE, WAY_HOLE, WAY_BYTES };
+
+/* Is nothing stored of these bytes? */
+static bool is_hole(const struct rope *rope, uint64_t offset, size_t len)
+{
+    for (uint64_t number = offset / CHUNK_BYTES; number * CHUNK_BYTES < offset + len; number++) {
+        const struct chunk *chunk = chunk_at(rope, number);
+        if (chunk && span_in(number, offset, offset + len).from < chunk->length)
+            return false;
+    }
+    return true;
+}
+
+static uint64_t transfer_source(const struct transfer *transfer, uint64_t number, struct span span)
+{
+    return number * CHUNK_BYTES + span.from - transfer->offset + transfer->source_offset;
+}
+
+static enum way transfer_way(const struct rope *rope, const struct transfer *transfer, uint64_t number,
+                             struct span span)
+{
+    uint64_t from = transfer_source(transfer, number, span);
+    if (is_hole(transfer->source, from, span.to - span.from))
+        return WAY_HOLE;
+    if (span.from > 0 || from % CHUNK_BYTES)
+        return WAY_BYTES;
+    const struct chunk *theirs = chunk_at(transfer->source, from / CHUNK_BYTES), *ours = chunk_at(rope, number);
+    return theirs->length <= span.to && (!ours || ours->length <= span.to) ? WAY_SHARE : WAY_BYTES;
+}
+
+/* The half that can fail, for one chunk. `empty` holds the place of what will be shared. -ENOMEM. */
+static int transfer_prepare(struct rope *rope, struct mem *mem, const struct transfer *transfer, uint64_t number,
+                            struct chunk *empty)
+{
+    struct span span = span_in(number, transfer->offset, transfer->end);
+    switch (transfer_way(rope, transfer, number, span)) {
+    case WAY_SHARE:
+        return chunk_at(rope, number) ? 0 : put_chunk(rope, mem, number, chunk_share(empty));
+    case WAY_HOLE:
+        return unshare_if_cut(rope, mem, number, span);
+    case WAY_BYTES:
+        break;
+    }
+    return make_writable(rope, mem, number, span.to);
+}
+
+/* The other half. */
+static void transfer_chunk(struct rope *rope, struct mem *mem, const struct transfer *transfer, uint64_t number)
+{
+    struct span span = span_in(number, transfer->offset, transfer->end);
+    uint64_t from = transfer_source(transfer, number, span), got;
+    struct bytes pieces[4]; /* data and zeros of two chunks */
+    size_t count;
+    switch (transfer_way(rope, transfer, number, span)) {
+    case WAY_SHARE:
+        CHECK(put_chunk(rope, mem, number, chunk_share(chunk_at(transfer->source, from / CHUNK_BYTES))) == 0);
+        return;
+    case WAY_HOLE:
+        if (chunk_at(rope, number))
+            punch_chunk(rope, mem, number, span);
+        return;
+    case WAY_BYTES:
+        count = rope_pieces(transfer->source, from, span.to - span.from, pieces, 4, &got);
+        CHECK(got == span.to - span.from);
+        for (size_t i = 0; i < count; span.from += pieces[i++].len)
+            chunk_write(chunk_at(rope, number), span.from, pieces[i]);
+        return;
+    }
 }
 
 void rope_close(struct rope *rope, struct mem *mem)
@@ -318,33 +437,71 @@ int rope_seek(const struct rope *rope, uint64_t offset, bool hole, uint64_t *ret
 {
     if (offset >= rope->size)
         return -ENXIO;
-    uint64_t number = offset / CHUNK_BYTES;
-    if (hole)
-        number = hole_from(rope, number);
-    else if (!chunk_next(rope, number, &number))
+    uint64_t found = hole ? hole_from(rope, offset) : data_from(rope, offset);
+    if (!hole && found >= rope->size)
         return -ENXIO;
-    uint64_t start = number * CHUNK_BYTES;
-    if (start > rope->size)
-        start = rope->size;
-    *ret_offset = start > offset ? start : offset;
+    *ret_offset = found < rope->size ? found : rope->size;
     return 0;
 }
 
-uint64_t rope_stored_bytes(const struct rope *rope)
+uint64_t rope_write_cost(const struct rope *rope, uint64_t offset, uint64_t length)
 {
-    if (!rope->chunked)
-        return rope->block ? rope->block->capacity : 0;
-    /* stat must not walk a long value: all but the last chunk count as whole, which in a dense value they are. */
-    uint64_t stored = rope->chunks.count * CHUNK_BYTES;
-    const struct chunk *last = chunk_at(rope, (rope->size - 1) / CHUNK_BYTES);
-    return last ? stored - CHUNK_BYTES + last->capacity : stored;
+    uint64_t end = offset + length, cost = 0;
+    for (uint64_t number = offset / CHUNK_BYTES; number * CHUNK_BYTES < end; number++) {
+        const struct chunk *chunk = chunk_at(rope, number);
+        size_t room = room_for(rope, chunk, span_in(number, offset, end).to);
+        size_t held = chunk && !chunk_is_shared(chunk) ? chunk->capacity : 0;
+        cost += room > held ? room - held : 0;
+    }
+    return cost;
+}
+
+uint64_t rope_cut_cost(const struct rope *rope, uint64_t offset)
+{
+    const struct chunk *chunk = chunk_at(rope, offset / CHUNK_BYTES);
+    return chunk && offset % CHUNK_BYTES && chunk_is_shared(chunk) ? chunk->length : 0;
+}
+
+int rope_copy(struct rope *rope, struct mem *mem, uint64_t offset, const struct rope *source, uint64_t source_offset,
+              uint64_t length)
+{
+    CHECK(rope != source && source_offset <= source->size && length <= source->size - source_offset);
+    CHECK(offset <= VALUE_BYTES_MAX && length <= VALUE_BYTES_MAX - offset);
+    if (length == 0)
+        return 0;
+    const struct transfer transfer = {source, source_offset, offset, offset + length};
+    uint64_t first = offset / CHUNK_BYTES, last = (transfer.end - 1) / CHUNK_BYTES, number;
+    struct chunk *empty = chunk_new(mem, 1);
+    if (!empty)
+        return -ENOMEM;
+    int rc = to_chunks(rope, mem, transfer.end);
+    for (number = first; rc == 0 && number <= last; number++)
+        rc = transfer_prepare(rope, mem, &transfer, number, empty);
+    if (rc < 0) {
+        drop_empty(rope, mem, first, number);
+        to_block(rope, mem);
+        chunk_release(empty, mem);
+        return rc;
+    }
+    for (number = first; number <= last; number++)
+        transfer_chunk(rope, mem, &transfer, number);
+    if (transfer.end > rope->size)
+        rope->size = transfer.end;
+    chunk_release(empty, mem);
+    return 0;
 }
 
 int rope_share(const struct rope *rope, struct mem *mem, struct rope *ret_copy)
 {
+    return rope_share_part(rope, mem, 0, rope->size, ret_copy);
+}
+
+int rope_share_part(const struct rope *rope, struct mem *mem, uint64_t offset, uint64_t length, struct rope *ret_copy)
+{
     struct rope copy = {.size = rope->size, .chunked = rope->chunked};
     struct chunk *chunk;
-    for (uint64_t number = 0; (chunk = chunk_next(rope, number, &number)); number++) {
+    uint64_t number = offset / CHUNK_BYTES;
+    for (; (chunk = chunk_next(rope, number, &number)) && number * CHUNK_BYTES < offset + length; number++) {
         int rc = put_chunk(&copy, mem, number, chunk_share(chunk));
         if (rc < 0) {
             rope_close(&copy, mem);

@@ -17,7 +17,8 @@
 struct chunk;
 
 struct rope {
-    uint64_t size; /* logical length, holes included */
+    uint64_t size;   /* logical length, holes included */
+    uint64_t stored; /* bytes of its chunks */
     bool chunked;
     union {
         struct chunk *block; /* !chunked; NULL: all hole */
@@ -44,14 +45,29 @@ int rope_punch(struct rope *rope, struct mem *mem, uint64_t offset, uint64_t len
 size_t rope_pieces(const struct rope *rope, uint64_t offset, uint64_t length, struct bytes *pieces, size_t max,
                    uint64_t *ret_bytes);
 
-/* lseek(2) SEEK_DATA and SEEK_HOLE by chunk: the first offset >= `offset` in data or in a hole. -ENXIO as lseek has it.
- */
+/* Copies [source_offset, source_offset + length), which lies within `source`, to `offset` of another rope, growing it.
+ * Whole chunks are shared where the two offsets lie equally far into one; elsewhere bytes are copied. Holes stay holes,
+ * unless a chunk has data too. `offset + length` <= VALUE_BYTES_MAX. -ENOMEM (unchanged). */
+int rope_copy(struct rope *rope, struct mem *mem, uint64_t offset, const struct rope *source, uint64_t source_offset,
+              uint64_t length);
+
+/* lseek(2) SEEK_DATA and SEEK_HOLE: the first offset >= `offset` in data or in a hole. Data begins at the beginning of
+ * a chunk, and ends with the last page that is stored of it; the end of the value is a hole. -ENXIO as lseek has it. */
 int rope_seek(const struct rope *rope, uint64_t offset, bool hole, uint64_t *ret_offset);
 
 /* Memory the value takes: what st_blocks shows. A shared chunk counts in full. */
-uint64_t rope_stored_bytes(const struct rope *rope);
+static inline uint64_t rope_stored_bytes(const struct rope *rope) { return rope->stored; }
+
+/* Memory that a write of these bytes would add: 0 where they are stored already, and nobody shares them. */
+uint64_t rope_write_cost(const struct rope *rope, uint64_t offset, uint64_t length);
+
+/* Memory that a truncate to `offset`, or a punch that begins or ends there, would add: a shared chunk is copied. */
+uint64_t rope_cut_cost(const struct rope *rope, uint64_t offset);
 
 /* Makes `*ret_copy` (zeroed before) a value equal to `rope` that shares its chunks. -ENOMEM. */
 int rope_share(const struct rope *rope, struct mem *mem, struct rope *ret_copy);
+
+/* The same for [offset, offset + length) alone: as long as `rope`, and outside of that range maybe a hole. */
+int rope_share_part(const struct rope *rope, struct mem *mem, uint64_t offset, uint64_t length, struct rope *ret_copy);
 
 #endif

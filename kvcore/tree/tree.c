@@ -259,3 +259,30 @@ size_t tree_value(const struct node *node, uint64_t offset, uint64_t length, str
     pieces[0] = (struct bytes){node_inline(node) + offset, *ret_bytes};
     return 1;
 }
+
+int tree_seek(const struct node *node, uint64_t offset, bool hole, uint64_t *ret_offset)
+{
+    if (node->flags & NODE_ROPE)
+        return rope_seek(&node_ext(node)->rope, offset, hole, ret_offset);
+    if (offset >= node->inline_len)
+        return -ENXIO;
+    *ret_offset = hole ? node->inline_len : offset;
+    return 0;
+}
+
+uint64_t tree_write_cost(const struct node *node, uint64_t offset, uint64_t length)
+{
+    if (length == 0 || offset > VALUE_BYTES_MAX || length > VALUE_BYTES_MAX - offset)
+        return 0; /* nothing will be written */
+    if (node->flags & NODE_ROPE)
+        return rope_write_cost(&node_ext(node)->rope, offset, length);
+    if (offset > node->inline_len)
+        return length;
+    uint64_t end = offset + length;
+    return end > node->inline_len ? end - node->inline_len : 0;
+}
+
+uint64_t tree_cut_cost(const struct node *node, uint64_t offset)
+{
+    return node->flags & NODE_ROPE ? rope_cut_cost(&node_ext(node)->rope, offset) : 0;
+}

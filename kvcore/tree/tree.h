@@ -88,6 +88,14 @@ int tree_key_of(const struct node *node, char *out);
 size_t tree_value(const struct node *node, uint64_t offset, uint64_t length, struct bytes *pieces, size_t max,
                   uint64_t *ret_bytes);
 
+/* As rope_seek, of a file's value. */
+int tree_seek(const struct node *node, uint64_t offset, bool hole, uint64_t *ret_offset);
+
+/* Memory that a write to a file, or a cut at `offset` (see rope_cut_cost), would add to what it has now: what admission
+ * asks for. */
+uint64_t tree_write_cost(const struct node *node, uint64_t offset, uint64_t length);
+uint64_t tree_cut_cost(const struct node *node, uint64_t offset);
+
 /* CHECKs every invariant; for tests. Slow. */
 void tree_verify(const struct tree *tree);
 

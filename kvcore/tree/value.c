@@ -102,9 +102,14 @@ static int inline_resize(struct tree *tree, struct node **node, size_t size)
     return rc;
 }
 
+static bool is_too_long(uint64_t offset, uint64_t length)
+{
+    return offset > VALUE_BYTES_MAX || length > VALUE_BYTES_MAX - offset;
+}
+
 int value_write(struct tree *tree, struct node **node, uint64_t offset, struct bytes data)
 {
-    if (offset > VALUE_BYTES_MAX || data.len > VALUE_BYTES_MAX - offset)
+    if (is_too_long(offset, data.len))
         return -EFBIG;
     if (data.len == 0) /* grows nothing: write(2) */
         return 0;
@@ -134,4 +139,81 @@ int value_truncate(struct tree *tree, struct node **node, uint64_t size)
     if (rc < 0)
         return rc;
     return rope_truncate(&node_ext(*node)->rope, &tree->mem, size);
+}
+
+static void inline_punch(struct node *node, uint64_t offset, uint64_t length)
+{
+    if (offset >= node->inline_len)
+        return;
+    size_t left = node->inline_len - (size_t)offset;
+    memset(node_inline(node) + offset, 0, length < left ? (size_t)length : left);
+}
+
+int value_punch(struct tree *tree, struct node **node, uint64_t offset, uint64_t length, bool extend)
+{
+    if (is_too_long(offset, length))
+        return -EFBIG;
+    uint64_t size = node_size(*node), end = offset + length;
+    extend = extend && end > size;
+    int rc = extend ? value_truncate(tree, node, end) : 0;
+    if (rc < 0)
+        return rc;
+    if (!((*node)->flags & NODE_ROPE)) {
+        inline_punch(*node, offset, length);
+        return 0;
+    }
+    struct rope *rope = &node_ext(*node)->rope;
+    rc = rope_punch(rope, &tree->mem, offset, length);
+    if (rc < 0 && extend)
+        CHECK(rope_truncate(rope, &tree->mem, size) ==
+              0); /* nothing is stored behind `size`: there is nothing to cut */
+    return rc;
+}
+
+/* A few bytes go the way of a write: they may lie in a node, which the write may move. */
+static int copy_few(struct tree *tree, struct node **node, uint64_t offset, const struct node *source,
+                    uint64_t source_offset, uint64_t length)
+{
+    char few[INLINE_BYTES_MAX];
+    struct bytes pieces[4];
+    uint64_t got;
+    size_t len = 0, count = tree_value(source, source_offset, length, pieces, 4, &got);
+    CHECK(got == length);
+    for (size_t i = 0; i < count; len += pieces[i++].len)
+        memcpy(few + len, pieces[i].data, pieces[i].len);
+    return value_write(tree, node, offset, bytes_make(few, len));
+}
+
+/* From one place of a rope to another. */
+static int copy_within(struct rope *rope, struct mem *mem, uint64_t offset, uint64_t source_offset, uint64_t length)
+{
+    struct rope source = {0};
+    int rc = rope_share_part(rope, mem, source_offset, length, &source);
+    if (rc < 0)
+        return rc;
+    rc = rope_copy(rope, mem, offset, &source, source_offset, length);
+    rope_close(&source, mem);
+    return rc;
+}
+
+int value_copy(struct tree *tree, struct node **node, uint64_t offset, const struct node *source,
+               uint64_t source_offset, uint64_t length)
+{
+    uint64_t size = node_size(source);
+    bool within = source == *node;
+    if (is_too_long(offset, length))
+        return -EFBIG;
+    if (source_offset > size || length > size - source_offset)
+        return -EINVAL;
+    if (within && length && offset < source_offset + length && source_offset < offset + length)
+        return -EINVAL;
+    if (length <= INLINE_BYTES_MAX)
+        return copy_few(tree, node, offset, source, source_offset, length);
+    int rc = to_rope(tree, node);
+    if (rc < 0)
+        return rc;
+    struct rope *rope = &node_ext(*node)->rope;
+    if (within)
+        return copy_within(rope, &tree->mem, offset, source_offset, length);
+    return rope_copy(rope, &tree->mem, offset, &node_ext(source)->rope, source_offset, length);
 }

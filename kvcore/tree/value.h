@@ -20,4 +20,12 @@ int value_write(struct tree *tree, struct node **node, uint64_t offset, struct b
 /* Cuts or extends. -ENOMEM; -EFBIG. */
 int value_truncate(struct tree *tree, struct node **node, uint64_t size);
 
+/* Makes a range zeros; with `extend` the size becomes its end, if it is less. -ENOMEM; -EFBIG. */
+int value_punch(struct tree *tree, struct node **node, uint64_t offset, uint64_t length, bool extend);
+
+/* Copies bytes of another file, or of the same. -ENOMEM; -EFBIG; -EINVAL: the source has not so many bytes, or the two
+ * ranges overlap. */
+int value_copy(struct tree *tree, struct node **node, uint64_t offset, const struct node *source,
+               uint64_t source_offset, uint64_t length);
+
 #endif

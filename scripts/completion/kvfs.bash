@@ -1,4 +1,5 @@
-# bash completion for kvfs and mount.kvfs: a store, a directory, and what stands behind -o.
+# bash completion for kvfs, and for mount.kvfs, as which it is installed too: a store, a directory, and what stands
+# behind -o.
 _kvfs() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} given
     local options='uid= gid= umask= soft hard timeo= allow_other auto_unmount nonempty ro nosuid nodev noexec sync

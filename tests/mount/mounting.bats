@@ -186,6 +186,10 @@ let_others_in() { chmod a+x "${KV_TEST_FOLDER:-$BATS_RUN_TMPDIR}" "$BATS_RUN_TMP
     says 2 'umask=9' kvfs "$T/data" "$M" -o umask=9
     says 2 'uid=root' kvfs "$T/data" "$M" -o uid=root
     says 2 'timeo=0' kvfs "$T/data" "$M" -o soft,timeo=0
+    says 2 'only a store is given' kvfs kv://localhost
+    says 2 'the store comes first' kvfs "$M" kv://localhost
+    says 2 "mount point's name is empty" kvfs "$T/data" ''
+    says 2 'unknown option: -f' kvfs "$T/data" "$M" -o -f
     says 2 'redis://' kvfs redis://localhost "$M"
     says 2 'port' kvfs kv://localhost:99999 "$M"
     [ -z "$(mounts_below "$T")" ]
@@ -303,8 +307,50 @@ SCRIPT
     # What others can see does not have it.
     fails grep -rs secret /proc/mounts
     umount_kvfs "$M"
-    mount_kvfs "kv://:wrong@${address#kv://}" "$M"
-    says 1 'Permission denied' cat "$M/file"
-    says 2 'Permission denied' ls "$M"
+    says 1 'the password is wrong' kvfs "kv://:wrong@${address#kv://}" "$M"
+    says 1 'a password is required.*kv://:PASSWORD@HOST' kvfs "$address" "$M"
+    says 1 'the password is wrong' kvfs -f "kv://:wrong@${address#kv://}" "$M"
+    [ -z "$(mounts_below "$T")" ]
+}
+
+# out_of_reach PATTERN STORE [ARGUMENT...]: one warning that PATTERN describes, and the mount comes up.
+out_of_reach() {
+    local pattern=$1
+    shift
+    mount_kvfs "$1" "$M" "${@:2}"
+    grep -qE "^kvfs: warning: $pattern" "$T/kvfs.log"
+    [ "$(wc -l <"$T/kvfs.log")" -eq 1 ]
     fusermount3 -u "$M"
+    wait_until no_kvfs_runs
+}
+
+@test "a server out of reach is a warning on the terminal, and the mount comes up" {
+    out_of_reach 'cannot reach kv://127.0.0.1:1: connection refused; requests wait for it' kv://127.0.0.1:1
+    out_of_reach 'cannot reach kv\+unix://.*nowhere.sock: no such file' "kv+unix://$T/nowhere.sock"
+    out_of_reach 'cannot reach kv://host.invalid: .*cannot be resolved|cannot reach.*within 1 s' kv://host.invalid
+    out_of_reach 'cannot reach .*; requests fail until it is there' kv://127.0.0.1:1 -o soft
+}
+
+@test "a server that says nothing delays the mount by a second, one that answers does not" {
+    start_server
+    kill -STOP "$SERVER_PID"
+    out_of_reach 'cannot reach .*: no answer within 1 s' "$KV_STORE"
+    kill -CONT "$SERVER_PID"
+    before=$(date +%s%N)
+    mount_kvfs "$KV_STORE" "$M"
+    [ $((($(date +%s%N) - before) / 1000000)) -lt 900 ]
+    [ ! -s "$T/kvfs.log" ]
+}
+
+@test "what is no store is refused" {
+    /usr/bin/python3 -c 'import socket, sys
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+c = s.accept()[0]
+c.sendall(b"220 mail.example ESMTP\r\n")
+c.recv(1000)
+c.recv(1)' >"$T/port" 3>&- &
+    wait_until test -s "$T/port"
+    says 1 'there is no kvfs store' kvfs "kv://127.0.0.1:$(cat "$T/port")" "$M"
+    [ -z "$(mounts_below "$T")" ]
 }

@@ -248,3 +248,21 @@ kvfs_pid() {
     kill -INT "$WAITER"
     ended_by 130
 }
+
+@test "a mount ends cleanly while files that were open without a name are still to be let go" {
+    local i daemon
+    M=$T/mnt
+    start_server
+    mkdir "$M"
+    "$KV_BIN/kvfs" -f "$KV_STORE" "$M" >"$T/kvfs.out" 2>&1 3>&- &
+    daemon=$!
+    wait_until mountpoint -q "$M"
+    for i in 1 2 3; do echo "$i" >"$M/file$i"; done
+    exec 5<"$M/file1" 6<"$M/file2" 7<"$M/file3"
+    rm "$M"/file*
+    kill -STOP "$SERVER_PID"
+    exec 5<&- 6<&- 7<&-
+    umount "$M"
+    wait "$daemon"
+    kill -CONT "$SERVER_PID"
+}

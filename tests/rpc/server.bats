@@ -22,9 +22,10 @@ tcp_address() { grep -oE 'kv://[^ ]+' "$T/server.out"; }
     [ "$(wc -l <"$T/server.out")" -eq 1 ]
 }
 
-@test "SIGTERM and SIGINT stop it with status 0, and its socket is gone" {
+@test "SIGTERM, SIGINT and SIGHUP stop it with status 0, and its socket is gone" {
     local signal
-    for signal in TERM INT; do
+    for signal in TERM INT HUP; do
+        : >"$T/server.out"
         env --default-signal="$signal" "$KV_BIN/kvcored" --unix "$T/s.sock" >"$T/server.out" 2>>"$T/server.log" </dev/null 3>&- &
         SERVER_PID=$!
         wait_until grep -q ready "$T/server.out"
@@ -147,8 +148,10 @@ CONF
 @test "a configuration file with an unknown word is refused by file, line and word" {
     printf 'unix = "%s"\nfrobnicate = "yes"\n' "$T/s.sock" >"$T/conf"
     says 1 "$T/conf:2: .*frobnicate" kvcored --config "$T/conf"
-    printf 'maxmemory = "much"\n' >"$T/conf"
-    says 1 'maxmemory.*much' kvcored --config "$T/conf"
+    printf '# one\n/* two\n three */\nfrobnicate = "yes"\n' >"$T/conf"
+    says 1 "$T/conf:4: .*frobnicate" kvcored --config "$T/conf"
+    printf '# one\nmaxmemory = "much"\n' >"$T/conf"
+    says 1 "$T/conf:2: maxmemory.*much" kvcored --config "$T/conf"
     printf 'listen = {"127.0.0.1:99999"}\n' >"$T/conf"
     says 1 '99999' kvcored --config "$T/conf"
     printf 'unix = "no end\n' >"$T/conf"
@@ -163,6 +166,49 @@ CONF
     says 2 'max-connections' kvcored --max-connections 0
     says 2 'log-level|level' kvcored --log-level loud
     says 2 'port' kvcored --listen 127.0.0.1:http
+    says 2 'unix.*empty' kvcored --unix ''
+    says 2 'dir.*empty' kvcored --dir ''
+    says 2 'listen.*empty' kvcored --listen ''
+    local long
+    long=$(printf '%05000d' 0)
+    says 2 'unix is longer than' kvcored --unix "$long"
+    says 2 'dir is longer than' kvcored --dir "$long"
+}
+
+@test "a relative socket is told from the root" {
+    cd "$T"
+    "$KV_BIN/kvcored" --unix ./rel.sock >"$T/server.out" 2>>"$T/server.log" </dev/null 3>&- &
+    SERVER_PID=$!
+    wait_until grep -q ready "$T/server.out"
+    cd /
+    is PONG kv -s "$(grep -oE 'kv\+unix://[^ ]+' "$T/server.out")" ping
+}
+
+@test "a socket whose listener is stopped, its queue full, is refused and does not hang the start" {
+    /usr/bin/python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen(0)
+waiting = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+for w in waiting:
+    w.setblocking(False)
+    w.connect_ex(sys.argv[1])
+print("full", flush=True)
+time.sleep(60)' "$T/s.sock" >"$T/out" 3>&- &
+    wait_until grep -q full "$T/out"
+    says 1 'another process listens' kvcored --unix "$T/s.sock"
+    kill %1
+}
+
+@test "clients past max-connections are told of in one line" {
+    start_server --max-connections 1
+    /usr/bin/python3 -c 'import socket, sys, time
+held = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+for s in held:
+    s.connect(sys.argv[1])
+assert all(s.recv(1) == b"" for s in held[1:])' "$T/s.sock"
+    is 1 grep -c 'max-connections (1).*: 1 since' "$T/server.log"
+    is 1 grep -c 'max-connections' "$T/server.log"
 }
 
 @test "a data directory is used by one server at a time" {

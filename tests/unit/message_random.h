@@ -95,6 +95,9 @@ static inline void random_argument(struct random_message *random, char letter, s
     case 'c':
         request->offset = random_uint(random);
         return;
+    case 'p':
+        request->target_offset = random_uint(random);
+        return;
     case 'l':
         request->length = random_uint(random);
         return;
@@ -146,9 +149,10 @@ static inline bool same_request(const struct kv_request *a, const struct kv_requ
     bool same = a->op == b->op && a->options == b->options && same_ref(&a->node, &b->node) &&
                 same_ref(&a->target, &b->target) && a->node_count == b->node_count && bytes_equal(a->value, b->value) &&
                 bytes_equal(a->name, b->name) && a->offset == b->offset && a->length == b->length &&
-                a->if_version == b->if_version && a->mode == b->mode && a->uid == b->uid && a->gid == b->gid &&
-                a->limit == b->limit && a->rdev == b->rdev && a->size == b->size && a->atime_ns == b->atime_ns &&
-                a->mtime_ns == b->mtime_ns && bytes_equal(a->after, b->after) && !a->values == !b->values;
+                a->target_offset == b->target_offset && a->if_version == b->if_version && a->mode == b->mode &&
+                a->uid == b->uid && a->gid == b->gid && a->limit == b->limit && a->rdev == b->rdev &&
+                a->size == b->size && a->atime_ns == b->atime_ns && a->mtime_ns == b->mtime_ns &&
+                bytes_equal(a->after, b->after) && !a->values == !b->values;
     for (size_t i = 0; same && i < a->node_count; i++)
         same = same_ref(&a->nodes[i], &b->nodes[i]) && (!a->values || bytes_equal(a->values[i], b->values[i]));
     return same;

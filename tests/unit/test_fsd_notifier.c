@@ -64,6 +64,8 @@ static void on_told(void *user)
     told_times++;
 }
 
+static void on_stopped(void *user) { (void)user; }
+
 static int begin(void **state)
 {
     (void)state;
@@ -88,7 +90,7 @@ static int begin(void **state)
 static int end(void **state)
 {
     (void)state;
-    notifier_stop(&notifier);
+    assert_true(notifier_stop(&notifier, on_stopped));
     uv_run(&loop, UV_RUN_DEFAULT);
     fuse_session_destroy(session);
     uv_sem_destroy(&gate);
@@ -167,7 +169,7 @@ static void notifier_that_was_never_started_tells_nothing(void **state)
     struct notifier idle = {0};
     assert_false(notifier_inode(&idle, 1, true));
     assert_false(notifier_entry(&idle, 1, bytes_of("x")));
-    notifier_stop(&idle);
+    assert_false(notifier_stop(&idle, on_stopped));
 }
 
 int main(void)

@@ -6,6 +6,7 @@
 #include "kvcore/base/error.h"
 
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/fuse.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -238,7 +239,7 @@ static void new_node_belongs_to_who_asks(void **state)
     send_message(FUSE_MKDIR, 7, &(struct fuse_mkdir_in){.mode = 0750}, sizeof(struct fuse_mkdir_in), "dir");
     assert_int_equal(store.asked[0].op, KV_OP_MKDIR);
     assert_int_equal(store.asked[0].node.id, 7);
-    assert_int_equal(store.asked[0].options, KV_OPT_MODE | KV_OPT_UID | KV_OPT_GID);
+    assert_int_equal(store.asked[0].options, KV_OPT_MODE | KV_OPT_UMASK | KV_OPT_UID | KV_OPT_GID);
     assert_int_equal(store.asked[0].uid, 1000);
     assert_int_equal(store.asked[0].gid, 1001);
     assert_int_equal(store.asked[0].mode & 07777, 0750);
@@ -478,6 +479,89 @@ static void write_goes_to_its_offset_and_append_to_the_end(void **state)
     assert_int_equal(store.asked[2].op, KV_OP_WRITE);
 }
 
+static void write_at_the_far_end_takes_as_much_as_there_is_room_for(void **state)
+{
+    (void)state;
+    struct fuse_write_in out = {.offset = VALUE_BYTES_MAX - 1, .size = 3, .flags = O_WRONLY};
+    send_message(FUSE_WRITE, 42, &out, sizeof out, "ab");
+    assert_int_equal(((const struct fuse_write_out *)answered())->size, 1);
+    assert_int_equal(store.asked[0].value.len, 1);
+    out.offset = VALUE_BYTES_MAX;
+    send_message(FUSE_WRITE, 42, &out, sizeof out, "ab");
+    assert_int_equal(store.asked[1].value.len, 3); /* the store refuses it */
+}
+
+static void fallocate_has_the_modes_that_keep_every_byte_in_its_place(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t mode;
+        uint32_t options;
+    } cases[] = {{0, 0},
+                 {FALLOC_FL_KEEP_SIZE, KV_OPT_KEEP_SIZE},
+                 {FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, KV_OPT_HOLE},
+                 {FALLOC_FL_ZERO_RANGE, KV_OPT_ZERO},
+                 {FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, KV_OPT_ZERO | KV_OPT_KEEP_SIZE}};
+    struct fuse_fallocate_in in = {.offset = 7, .length = 9};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        in.mode = cases[i].mode;
+        send_message(FUSE_FALLOCATE, 42, &in, sizeof in, NULL);
+        assert_int_equal(answered_error(), 0);
+        assert_int_equal(store.asked[i].op, KV_OP_FALLOCATE);
+        assert_int_equal(store.asked[i].options, cases[i].options);
+        assert_int_equal(store.asked[i].offset, 7);
+        assert_int_equal(store.asked[i].length, 9);
+    }
+    size_t asked = store.count;
+    static const uint32_t others[] = {FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE,
+                                      FALLOC_FL_UNSHARE_RANGE};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        in.mode = others[i];
+        send_message(FUSE_FALLOCATE, 42, &in, sizeof in, NULL);
+        assert_int_equal(answered_error(), EOPNOTSUPP);
+    }
+    assert_int_equal(store.count, asked);
+}
+
+static void seeks_for_data_and_holes_go_to_the_store(void **state)
+{
+    (void)state;
+    struct fuse_lseek_in in = {.offset = 5, .whence = SEEK_HOLE};
+    store.replies[0] = number(77);
+    send_message(FUSE_LSEEK, 42, &in, sizeof in, NULL);
+    assert_int_equal(((const struct fuse_lseek_out *)answered())->offset, 77);
+    assert_int_equal(store.asked[0].op, KV_OP_SEEK);
+    assert_int_equal(store.asked[0].offset, 5);
+    assert_int_equal(store.asked[0].options, KV_OPT_HOLE);
+    in.whence = SEEK_DATA;
+    store.replies[1] = failure(-ENXIO);
+    send_message(FUSE_LSEEK, 42, &in, sizeof in, NULL);
+    assert_int_equal(answered_error(), ENXIO);
+    assert_int_equal(store.asked[1].options, 0);
+    in.whence = SEEK_END;
+    send_message(FUSE_LSEEK, 42, &in, sizeof in, NULL);
+    assert_int_equal(answered_error(), EINVAL);
+    assert_int_equal(store.count, 2);
+}
+
+static void copy_of_a_range_is_left_to_the_store(void **state)
+{
+    (void)state;
+    struct fuse_copy_file_range_in in = {.off_in = 1, .nodeid_out = ino_of_id(43), .off_out = 2, .len = 100};
+    store.replies[0] = number(60);
+    send_message(FUSE_COPY_FILE_RANGE, 42, &in, sizeof in, NULL);
+    assert_int_equal(((const struct fuse_write_out *)answered())->size, 60);
+    assert_int_equal(store.asked[0].op, KV_OP_COPY);
+    assert_int_equal(store.asked[0].node.id, 42);
+    assert_int_equal(store.asked[0].offset, 1);
+    assert_int_equal(store.asked[0].target.id, 43);
+    assert_int_equal(store.asked[0].target_offset, 2);
+    assert_int_equal(store.asked[0].length, 100);
+    store.replies[1] = failure(-EINVAL);
+    send_message(FUSE_COPY_FILE_RANGE, 42, &in, sizeof in, NULL);
+    assert_int_equal(answered_error(), EINVAL);
+}
+
 /* Lists a directory of `count` entries whose cookies are given into a buffer of `size`. Returns the offset of the last
  * one that was shown, and how many were. */
 static uint64_t list(const uint64_t *cookies, size_t count, uint32_t size, uint64_t after, size_t *ret_shown)
@@ -576,7 +660,7 @@ static void xattr_that_does_not_fit_is_erange(void **state)
     get.size = 5;
     send_message(FUSE_GETXATTR, 42, &get, sizeof get, "user.k");
     assert_int_equal(answer_len, sizeof(struct fuse_out_header) + 5);
-    send_message(FUSE_GETXATTR, 42, &get, sizeof get, "system.posix_acl_access");
+    send_message(FUSE_GETXATTR, 42, &get, sizeof get, "system.other");
     assert_int_equal(answered_error(), EOPNOTSUPP);
     assert_int_equal(store.count, 3);
 }
@@ -622,6 +706,10 @@ int main(void)
         TEST(root_is_shown_as_last_known_when_the_server_fails),
         TEST(read_joins_the_stores_pieces),
         TEST(write_goes_to_its_offset_and_append_to_the_end),
+        TEST(write_at_the_far_end_takes_as_much_as_there_is_room_for),
+        TEST(fallocate_has_the_modes_that_keep_every_byte_in_its_place),
+        TEST(seeks_for_data_and_holes_go_to_the_store),
+        TEST(copy_of_a_range_is_left_to_the_store),
         TEST(listing_begins_with_the_dots_and_goes_on_behind_the_last_that_fitted),
         TEST(entries_of_equal_cookie_are_not_parted),
         TEST(listing_with_attributes_counts_only_what_was_shown),

@@ -151,6 +151,33 @@ static void wrong_count_of_names_is_refused(void **state)
     assert_int_equal(parse("kvfs /s /mnt -o"), -EINVAL);
 }
 
+static void a_forgotten_empty_or_swapped_name_is_told_as_such(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("kvfs kv://:geheim@host"), -EINVAL);
+    assert_non_null(strstr(why, "only a store is given"));
+    assert_null(strstr(why, "geheim"));
+    assert_int_equal(parse("kvfs /mnt kv://:geheim@host"), -EINVAL);
+    assert_non_null(strstr(why, "the store comes first"));
+    assert_null(strstr(why, "geheim"));
+    char *const no_mountpoint[] = {"kvfs", "/s", ""}, *const no_store[] = {"kvfs", "", "/mnt"};
+    assert_int_equal(options_parse(3, (char **)no_mountpoint, &options, why, sizeof why), -EINVAL);
+    assert_non_null(strstr(why, "mount point's name is empty"));
+    assert_int_equal(options_parse(3, (char **)no_store, &options, why, sizeof why), -EINVAL);
+    assert_non_null(strstr(why, "store's name is empty"));
+}
+
+static void switches_and_mount_options_do_not_mix(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"kvfs /s /mnt -o -f",       "kvfs /s /mnt -o --help", "kvfs /s /mnt -o ro,-V",
+                                        "mount.kvfs /s /mnt -o -s", "kvfs /s /mnt -x-",       "kvfs -o -h"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        assert_int_equal(parse(lines[i]), -EINVAL);
+        assert_non_null(strstr(why, "unknown option"));
+    }
+}
+
 static void what_mount_passes_is_understood(void **state)
 {
     (void)state;
@@ -248,6 +275,8 @@ int main(void)
         cmocka_unit_test(unknown_option_is_refused_by_name),
         cmocka_unit_test(bad_numbers_are_refused_with_the_option),
         cmocka_unit_test(wrong_count_of_names_is_refused),
+        cmocka_unit_test(a_forgotten_empty_or_swapped_name_is_told_as_such),
+        cmocka_unit_test(switches_and_mount_options_do_not_mix),
         cmocka_unit_test(what_mount_passes_is_understood),
         cmocka_unit_test(f_means_fake_to_mount_and_foreground_to_people),
         cmocka_unit_test(sloppy_mount_passes_over_what_nobody_knows),

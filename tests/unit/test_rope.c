@@ -2,6 +2,7 @@
  * allocations. */
 #include "kvcore/base/error.h"
 #include "kvcore/base/limits.h"
+#include "kvcore/tree/chunk.h"
 #include "kvcore/tree/rope.h"
 #include "tests/unit/seed.h"
 
@@ -11,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { FLAT_BYTES = 5 * CHUNK_BYTES, COPIES = 4 };
+enum { FLAT_BYTES = 5 * CHUNK_BYTES, COPIES = 4, PAGE_BYTES = 4096 };
 
 /* The naive value: all its bytes, behind its size always zeros. */
 struct flat {
@@ -61,8 +62,21 @@ static void rope_read(const struct rope *rope, uint64_t offset, uint64_t length,
     }
 }
 
+/* What is said to be stored is what the chunks have. */
+static void assert_stored(const struct rope *rope)
+{
+    const struct chunk *chunk;
+    uint64_t stored = 0;
+    if (!rope->chunked)
+        stored = rope->block ? rope->block->capacity : 0;
+    for (uint64_t number = 0; rope->chunked && (chunk = radix_next(&rope->chunks, number, &number)); number++)
+        stored += chunk->capacity;
+    assert_int_equal(rope_stored_bytes(rope), stored);
+}
+
 static void assert_rope_is(const struct rope *rope, const struct flat *flat)
 {
+    assert_stored(rope);
     static unsigned char read[FLAT_BYTES];
     assert_int_equal(rope->size, flat->size);
     assert_int_equal(rope->chunked, flat->size > CHUNK_BYTES);
@@ -78,6 +92,14 @@ static bool all_zero(const struct flat *flat, uint64_t from, uint64_t to)
     return true;
 }
 
+/* A range of one flat value to another, or within one, where the two do not overlap. */
+static void flat_copy(struct flat *flat, uint64_t offset, const struct flat *source, uint64_t from, uint64_t length)
+{
+    memmove(flat->bytes + offset, source->bytes + from, length);
+    if (length && offset + length > flat->size)
+        flat->size = offset + length;
+}
+
 /* Data and holes take turns and cover the value; holes are zeros. */
 static void assert_seek_covers(const struct rope *rope, const struct flat *flat)
 {
@@ -90,7 +112,11 @@ static void assert_seek_covers(const struct rope *rope, const struct flat *flat)
             break;
         assert_int_equal(rope_seek(rope, data, true, &hole), 0);
         assert_true(hole > data && hole <= flat->size);
-        assert_true(hole == flat->size || hole % CHUNK_BYTES == 0);
+        assert_true(hole == flat->size || hole % PAGE_BYTES == 0);
+        for (at = hole; at < hole + 2 && at < flat->size; at++) {
+            assert_int_equal(rope_seek(rope, at, true, &data), 0);
+            assert_int_equal(data, at); /* data begins with a chunk, and this is none's beginning, or a hole */
+        }
         at = hole;
     }
     assert_int_equal(rope_seek(rope, flat->size, false, &data), -ENXIO);
@@ -201,6 +227,56 @@ static void shared_copies_do_not_see_each_others_changes(void **state)
     }
     for (size_t copy = 0; copy < COPIES; copy++)
         rope_close(&ropes[copy], &mem);
+    assert_int_equal(mem.used, 0);
+}
+
+/* A range from one rope to another, or within one by way of a shared part. Copies in the models what was copied. */
+static int copy_both(struct chance *chance, struct mem *mem, struct rope *ropes, struct flat *flats)
+{
+    size_t from = chance_below(chance, COPIES), to = chance_below(chance, COPIES);
+    uint64_t source = some_offset(chance), offset = some_offset(chance);
+    if (chance_below(chance, 2)) /* equally far into a chunk */
+        offset = offset / CHUNK_BYTES * CHUNK_BYTES + source % CHUNK_BYTES;
+    if (source > flats[from].size || offset > FLAT_BYTES)
+        return 0;
+    uint64_t length = some_length(chance, offset), left = flats[from].size - source;
+    length = length < left ? length : left;
+    if (from == to && source < offset + length && offset < source + length)
+        return 0;
+    struct rope part = {0};
+    int rc = from == to ? rope_share_part(&ropes[from], mem, source, length, &part) : 0;
+    if (rc == 0)
+        rc = rope_copy(&ropes[to], mem, offset, from == to ? &part : &ropes[from], source, length);
+    rope_close(&part, mem);
+    if (rc == 0)
+        flat_copy(&flats[to], offset, &flats[from], source, length);
+    return rc;
+}
+
+static void ranges_are_copied_from_rope_to_rope_and_within_one(void **state)
+{
+    (void)state;
+    static struct flat flats[COPIES];
+    struct chance chance = chance_start(__func__);
+    struct mem mem = {0};
+    struct rope ropes[COPIES] = {0};
+    unsigned failed = 0;
+    for (int i = 0; i < 4000; i++) {
+        size_t which = chance_below(&chance, COPIES);
+        struct change change = some_change(&chance);
+        mem.fail_after = (int64_t)chance_below(&chance, 12);
+        int rc = chance_below(&chance, 3) ? copy_both(&chance, &mem, ropes, flats)
+                                          : change_both(&change, &chance, &mem, &ropes[which], &flats[which]);
+        mem.fail_after = 0;
+        assert_true(rc == 0 || rc == -ENOMEM);
+        failed += rc < 0;
+        for (size_t rope = 0; rope < COPIES; rope++)
+            assert_rope_is(&ropes[rope], &flats[rope]);
+        assert_seek_covers(&ropes[which], &flats[which]);
+    }
+    assert_true(failed > 100);
+    for (size_t rope = 0; rope < COPIES; rope++)
+        rope_close(&ropes[rope], &mem);
     assert_int_equal(mem.used, 0);
 }
 
@@ -398,9 +474,9 @@ static void a_write_into_a_hole_gives_zeros_around_it(void **state)
     assert_int_equal(rope_seek(&rope, at + 5, false, &at), 0);
     assert_int_equal(at, 2 * CHUNK_BYTES + 5);
     assert_int_equal(rope_seek(&rope, at, true, &at), 0);
-    assert_int_equal(at, 3 * CHUNK_BYTES);
+    assert_int_equal(at, 2 * CHUNK_BYTES + 8192 + 4096);
     assert_int_equal(rope_seek(&rope, at, false, &at), -ENXIO);
-    assert_int_equal(rope_stored_bytes(&rope), CHUNK_BYTES);
+    assert_int_equal(rope_stored_bytes(&rope), 8192 + 4096);
     rope_close(&rope, &mem);
     assert_int_equal(mem.used, 0);
 }
@@ -416,7 +492,7 @@ static void seek_finds_the_hole_between_data(void **state)
     make_before(&before, &chance, &mem, &rope, &copy, &flat);
     uint64_t at;
     assert_int_equal(rope_seek(&rope, 1, true, &at), 0);
-    assert_int_equal(at, CHUNK_BYTES);
+    assert_int_equal(at, CHUNK_BYTES); /* the last page has data before its five zeros */
     assert_int_equal(rope_seek(&rope, CHUNK_BYTES + 1, true, &at), 0);
     assert_int_equal(at, CHUNK_BYTES + 1);
     assert_int_equal(rope_seek(&rope, at, false, &at), 0);
@@ -442,6 +518,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_a_flat_array_under_random_changes),
         cmocka_unit_test(shared_copies_do_not_see_each_others_changes),
+        cmocka_unit_test(ranges_are_copied_from_rope_to_rope_and_within_one),
         cmocka_unit_test(random_failing_allocations_leave_the_value_unchanged),
         cmocka_unit_test(every_failing_allocation_leaves_the_value_unchanged),
         cmocka_unit_test(every_failing_allocation_of_a_share_gives_no_copy),

@@ -116,8 +116,55 @@ static void a_copy_takes_no_memory_until_it_changes(void **state)
     assert_int_equal(rope_share(&rope, &mem, &copy), 0);
     assert_in_range(mem.used - used, 0, 1024);
     assert_int_equal(rope_stored_bytes(&copy), LONG_BYTES);
+    assert_int_equal(rope_write_cost(&copy, 7, 1), CHUNK_BYTES);
+    assert_int_equal(rope_cut_cost(&copy, 7), CHUNK_BYTES);
+    assert_int_equal(rope_cut_cost(&copy, CHUNK_BYTES), 0);
     assert_int_equal(rope_write(&copy, &mem, 7, bytes_of("x")), 0);
     assert_in_range(mem.used - used, CHUNK_BYTES, CHUNK_BYTES + 1024);
+    assert_int_equal(rope_write_cost(&copy, 7, CHUNK_BYTES - 7), 0);
+    rope_close(&rope, &mem);
+    rope_close(&copy, &mem);
+    assert_int_equal(mem.used, 0);
+}
+
+static void a_range_at_equal_places_in_chunks_is_copied_without_its_bytes(void **state)
+{
+    (void)state;
+    struct mem mem = {0};
+    struct rope rope = {0}, copy = {0};
+    allocations_of_appends(&rope, &mem, LONG_BYTES - 100, 1);
+    size_t used = mem.used;
+    assert_int_equal(rope_copy(&copy, &mem, 0, &rope, 0, LONG_BYTES - 100), 0); /* also the last chunk, a shorter one */
+    assert_in_range(mem.used - used, 0, 1024);
+    assert_int_equal(rope_stored_bytes(&copy), rope_stored_bytes(&rope));
+    rope_close(&copy, &mem);
+
+    used = mem.used;
+    assert_int_equal(rope_copy(&copy, &mem, 9 * CHUNK_BYTES + 5, &rope, 5, 3 * CHUNK_BYTES), 0);
+    assert_in_range(mem.used - used, CHUNK_BYTES, CHUNK_BYTES + 2048); /* the two ends: together one chunk */
+    rope_close(&copy, &mem);
+
+    used = mem.used;
+    assert_int_equal(rope_copy(&copy, &mem, 1, &rope, 0, CHUNK_BYTES), 0);
+    assert_in_range(mem.used - used, CHUNK_BYTES, CHUNK_BYTES + 1024);
+    rope_close(&copy, &mem);
+    rope_close(&rope, &mem);
+    assert_int_equal(mem.used, 0);
+}
+
+static void a_hole_that_is_copied_stays_one_and_frees_what_was_there(void **state)
+{
+    (void)state;
+    struct mem mem = {0};
+    struct rope rope = {0}, copy = {0};
+    uint64_t at;
+    assert_int_equal(rope_truncate(&rope, &mem, VALUE_BYTES_MAX), 0);
+    allocations_of_appends(&copy, &mem, LONG_BYTES, 1);
+    assert_int_equal(rope_copy(&copy, &mem, CHUNK_BYTES, &rope, 77, 100 * CHUNK_BYTES), 0);
+    assert_int_equal(copy.size, 101 * CHUNK_BYTES);
+    assert_int_equal(rope_stored_bytes(&copy), CHUNK_BYTES);
+    assert_int_equal(rope_seek(&copy, 0, true, &at), 0);
+    assert_int_equal(at, CHUNK_BYTES);
     rope_close(&rope, &mem);
     rope_close(&copy, &mem);
     assert_int_equal(mem.used, 0);
@@ -132,6 +179,8 @@ int main(void)
         cmocka_unit_test(appends_to_a_long_value_move_a_chunk_once_at_most),
         cmocka_unit_test(a_value_that_shrinks_gives_memory_back),
         cmocka_unit_test(a_copy_takes_no_memory_until_it_changes),
+        cmocka_unit_test(a_range_at_equal_places_in_chunks_is_copied_without_its_bytes),
+        cmocka_unit_test(a_hole_that_is_copied_stays_one_and_frees_what_was_there),
     };
     return cmocka_run_group_tests_name("rope_memory", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -395,6 +396,171 @@ static void every_operation_refuses_a_stale_id_and_a_missing_key_without_a_trace
     }
 }
 
+/* --- ranges of files --- */
+
+static int write_at(struct fixture *fixture, const char *key, uint64_t offset, struct bytes value)
+{
+    struct kv_request request = on_key(KV_OP_WRITE, key);
+    request.offset = offset;
+    request.value = value;
+    return run(fixture, &request);
+}
+
+static int allocate(struct fixture *fixture, const char *key, uint64_t offset, uint64_t length, uint32_t options)
+{
+    struct kv_request request = on_key(KV_OP_FALLOCATE, key);
+    request.offset = offset;
+    request.length = length;
+    request.options = options;
+    return run(fixture, &request);
+}
+
+/* The reply's number, or the error. */
+static int64_t copy(struct fixture *fixture, const char *from, uint64_t offset, const char *to, uint64_t to_offset,
+                    uint64_t length)
+{
+    struct kv_request request = on_key(KV_OP_COPY, from);
+    request.offset = offset;
+    request.target = kv_ref_key(bytes_of(to));
+    request.target_offset = to_offset;
+    request.length = length;
+    return run(fixture, &request) < 0 ? fixture->reply.error : (int64_t)fixture->reply.uint;
+}
+
+static int64_t seek(struct fixture *fixture, const char *key, uint64_t offset, uint32_t options)
+{
+    struct kv_request request = on_key(KV_OP_SEEK, key);
+    request.offset = offset;
+    request.options = options;
+    return run(fixture, &request) < 0 ? fixture->reply.error : (int64_t)fixture->reply.uint;
+}
+
+static uint64_t size_of(struct fixture *fixture, const char *key)
+{
+    assert_int_equal(op(fixture, KV_OP_STAT, key), 0);
+    return fixture->reply.attr.size;
+}
+
+static void a_range_is_made_zeroed_or_punched(void **state)
+{
+    struct fixture *fixture = *state;
+    set(fixture, "a", "hello", 0);
+    assert_int_equal(allocate(fixture, "a", 0, 0, 0), -EINVAL);
+    assert_int_equal(allocate(fixture, "a", 0, 1, KV_OPT_HOLE | KV_OPT_ZERO), -EINVAL);
+    assert_int_equal(allocate(fixture, "a", 1, VALUE_BYTES_MAX, KV_OPT_KEEP_SIZE), -EFBIG);
+    assert_int_equal(allocate(fixture, "a", UINT64_MAX, UINT64_MAX, KV_OPT_HOLE), -EFBIG);
+    assert_int_equal(allocate(fixture, "", 0, 1, 0), -EISDIR);
+    expect_contents(fixture, "a", "hello");
+    assert_int_equal(allocate(fixture, "a", 3, 100, KV_OPT_KEEP_SIZE), 0);
+    assert_int_equal(fixture->reply.uint, 5);
+    assert_int_equal(allocate(fixture, "a", 3, 100, KV_OPT_HOLE), 0);
+    assert_int_equal(fixture->reply.uint, 5);
+    assert_int_equal(allocate(fixture, "a", 3, 100, KV_OPT_ZERO), 0);
+    assert_int_equal(fixture->reply.uint, 103);
+    assert_int_equal(allocate(fixture, "a", 3, 200000, 0), 0);
+    assert_int_equal(fixture->reply.uint, 200003);
+    assert_int_equal(seek(fixture, "a", 3, KV_OPT_HOLE), 4096);
+    assert_int_equal(seek(fixture, "a", 4096, 0), -ENXIO);
+    assert_int_equal(seek(fixture, "a", 200003, KV_OPT_HOLE), -ENXIO);
+    assert_int_equal(seek(fixture, "", 0, 0), -EISDIR);
+}
+
+static void a_copy_moves_the_times_of_the_target_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    set(fixture, "a", "hello", 0);
+    set(fixture, "b", "12345678", 0);
+    assert_int_equal(copy(fixture, "a", 1, "b", 2, 3), 3);
+    expect_contents(fixture, "b", "12ell678");
+    op(fixture, KV_OP_STAT, "b");
+    assert_int_equal(fixture->reply.attr.version, 3);
+    assert_int_equal(fixture->reply.attr.mtime_ns, fixture->store.last_time_ns);
+    assert_int_equal(fixture->reply.attr.ctime_ns, fixture->store.last_time_ns);
+    op(fixture, KV_OP_STAT, "a");
+    assert_int_equal(fixture->reply.attr.version, 1);
+    assert_int_equal(copy(fixture, "a", 0, "b", 8, 100), 5);
+    expect_contents(fixture, "b", "12ell678hello");
+    assert_int_equal(copy(fixture, "a", 0, "a", 5, 5), 5);
+    expect_contents(fixture, "a", "hellohello");
+    uint64_t index = fixture->store.index;
+    assert_int_equal(copy(fixture, "a", 10, "b", 0, 5), 0);
+    assert_int_equal(copy(fixture, "a", UINT64_MAX, "b", 0, 5), 0);
+    assert_int_equal(copy(fixture, "a", 0, "b", 0, 0), 0);
+    assert_int_equal(fixture->store.index, index);
+}
+
+static void a_copy_is_refused_by_the_rules_of_copy_file_range(void **state)
+{
+    struct fixture *fixture = *state;
+    set(fixture, "a", "hello", 0);
+    op(fixture, KV_OP_MKDIR, "dir");
+    assert_int_equal(copy(fixture, "a", 0, "a", 4, 5), -EINVAL);
+    assert_int_equal(copy(fixture, "a", 2, "a", 0, 100), -EINVAL);
+    assert_int_equal(copy(fixture, "a", 0, "dir", 0, 5), -EISDIR);
+    assert_int_equal(copy(fixture, "dir", 0, "a", 0, 5), -EISDIR);
+    assert_int_equal(copy(fixture, "a", 0, "none", 0, 5), -ENOENT);
+    assert_int_equal(copy(fixture, "none", 0, "a", 0, 5), -ENOENT);
+    assert_int_equal(copy(fixture, "a", 0, "a", VALUE_BYTES_MAX - 4, 5), -EFBIG);
+    assert_int_equal(copy(fixture, "a", 0, "a", UINT64_MAX, 5), -EFBIG);
+    expect_contents(fixture, "a", "hello");
+}
+
+static void a_copy_does_so_much_at_once_that_the_rest_can_be_shared_again(void **state)
+{
+    struct fixture *fixture = *state;
+    set(fixture, "a", "", 0);
+    set(fixture, "b", "", 0);
+    struct kv_request grow = on_key(KV_OP_SETATTR, "a");
+    grow.options = KV_OPT_SIZE;
+    grow.size = 3ull * COPY_BYTES_MAX;
+    assert_int_equal(run(fixture, &grow), 0);
+    assert_int_equal(copy(fixture, "a", 5, "b", 5, UINT64_MAX), COPY_BYTES_MAX - 5);
+    assert_int_equal(copy(fixture, "a", COPY_BYTES_MAX, "b", COPY_BYTES_MAX, UINT64_MAX), COPY_BYTES_MAX);
+    assert_int_equal(copy(fixture, "a", 5, "b", 6, UINT64_MAX), COPY_MOVED_MAX);
+    assert_int_equal(copy(fixture, "a", 0, "a", 1, UINT64_MAX), -EINVAL);
+    assert_int_equal(size_of(fixture, "b"), 2ull * COPY_BYTES_MAX);
+}
+
+/* Whoever changes what is shared takes memory for it, and is asked. */
+static void what_a_copy_shares_is_admitted_when_it_is_written(void **state)
+{
+    (void)state;
+    enum { LEN = 64 * CHUNK_BYTES };
+    static struct fixture fixture;
+    char *bytes = calloc(1, LEN);
+    assert_non_null(bytes);
+    fixture_open(&fixture, NULL, 16u << 20);
+    fixture.store.options.memory_bytes_max = fixture.store.tree->mem.used + LEN + 8 * CHUNK_BYTES;
+    set(&fixture, "a", "", 0);
+    set(&fixture, "b", "", 0);
+    assert_int_equal(write_at(&fixture, "a", 0, bytes_make(bytes, LEN)), 0);
+    assert_int_equal(copy(&fixture, "a", 0, "b", 0, LEN), LEN);
+    assert_int_equal(write_at(&fixture, "b", 0, bytes_make(bytes, LEN)), -ENOSPC);
+    assert_int_equal(write_at(&fixture, "b", 0, bytes_make(bytes, CHUNK_BYTES)), 0);
+    assert_int_equal(write_at(&fixture, "b", 0, bytes_make(bytes, CHUNK_BYTES)), 0);
+    struct kv_request set_all = on_key(KV_OP_SET, "b");
+    set_all.value = bytes_make(bytes, LEN);
+    assert_int_equal(run(&fixture, &set_all), -ENOSPC);
+    assert_int_equal(copy(&fixture, "a", 0, "b", 1, LEN), -ENOSPC);
+    assert_int_equal(allocate(&fixture, "b", LEN, LEN, 0), 0); /* only what it has not yet, and it has as much */
+    assert_int_equal(allocate(&fixture, "b", 0, 4 * LEN, 0), -ENOSPC);
+
+    fixture.store.options.memory_bytes_max = fixture.store.tree->mem.used;
+    assert_int_equal(allocate(&fixture, "b", 2 * CHUNK_BYTES + 1, 5, KV_OPT_HOLE), -ENOSPC);
+    struct kv_request cut = on_key(KV_OP_SETATTR, "b");
+    cut.options = KV_OPT_SIZE;
+    cut.size = 2 * CHUNK_BYTES + 1;
+    assert_int_equal(run(&fixture, &cut), -ENOSPC);
+    cut.size = 2 * CHUNK_BYTES;
+    assert_int_equal(run(&fixture, &cut), 0);
+    assert_int_equal(write_at(&fixture, "b", 7, bytes_make(bytes, 100)), 0);
+    assert_int_equal(op(&fixture, KV_OP_UNLINK, "a"), 0);
+    tree_verify(fixture.store.tree);
+    store_session_end(&fixture.store, &fixture.session);
+    store_close(&fixture.store);
+    free(bytes);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -416,6 +582,11 @@ int main(void)
         TEST(virtual_xattrs_show_and_set_what_the_store_knows),
         TEST(without_the_password_only_hello_is_answered),
         TEST(every_operation_refuses_a_stale_id_and_a_missing_key_without_a_trace),
+        TEST(a_range_is_made_zeroed_or_punched),
+        TEST(a_copy_moves_the_times_of_the_target_alone),
+        TEST(a_copy_is_refused_by_the_rules_of_copy_file_range),
+        TEST(a_copy_does_so_much_at_once_that_the_rest_can_be_shared_again),
+        TEST(what_a_copy_shares_is_admitted_when_it_is_written),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { KINDS = EFFECT_RELEASE + 1, CODES = 200 };
+enum { KINDS = EFFECT_COPY + 1, CODES = 200 };
 
 /* Or the random effects are not worth much. */
 static void assert_all_was_tried(const unsigned done[KINDS], const bool seen[CODES])
@@ -80,7 +80,7 @@ static void an_effect_of_unknown_kind_is_refused(void **state)
     assert_non_null(tree);
     struct effect effect = {.id = ROOT_ID};
     assert_int_equal(tree_apply(tree, &effect), -EINVAL);
-    effect.kind = (enum effect_kind)(EFFECT_RELEASE + 1);
+    effect.kind = (enum effect_kind)(EFFECT_COPY + 1);
     assert_int_equal(tree_apply(tree, &effect), -EINVAL);
     tree_free(tree);
     tree_free(NULL);

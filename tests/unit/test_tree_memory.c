@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { KINDS = EFFECT_RELEASE + 1 };
+enum { KINDS = EFFECT_COPY + 1 };
 
 /* Deletes work when nothing else does, or nobody could make room. */
 static bool needs_no_memory(const struct effect *effect)
@@ -75,7 +75,7 @@ static void every_failing_allocation_leaves_the_tree_unchanged(void **state)
 struct pair {
     struct tree *tree;
     struct model model;
-    uint64_t dir, sub, plain, other, inside, long_one, doomed;
+    uint64_t dir, sub, plain, other, inside, long_one, sharing, doomed;
 };
 
 static char noise[3 * CHUNK_BYTES];
@@ -100,6 +100,9 @@ static void pair_init(struct pair *pair)
     pair->other = add(pair, ROOT_ID, "other", S_IFREG | 0644, INLINE_BYTES_MAX);
     pair->inside = add(pair, pair->dir, "inside", S_IFREG | 0644, 0);
     pair->long_one = add(pair, ROOT_ID, "long", S_IFREG | 0644, CHUNK_BYTES);
+    pair->sharing = add(pair, ROOT_ID, "sharing", S_IFREG | 0644, 0);
+    struct effect copy = {.kind = EFFECT_COPY, .id = pair->sharing, .source = pair->long_one, .length = CHUNK_BYTES};
+    model_follow(&pair->model, pair->tree, &copy, tree_apply(pair->tree, &copy));
     pair->doomed = add(pair, ROOT_ID, "doomed", S_IFDIR | 0755, 0);
     for (int i = 0; i < 50; i++) { /* so that an index is full now and then */
         char name[16];
@@ -228,6 +231,38 @@ static void changes_of_nodes_change_nothing_wherever_they_fail(void **state)
     pair_close(&pair);
 }
 
+static void changes_of_ranges_change_nothing_wherever_they_fail(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_init(&pair);
+    const struct {
+        enum effect_kind kind;
+        uint64_t id, offset, length, source, source_offset;
+    } cases[] = {
+        {EFFECT_PUNCH, pair.plain, 50, 10 * CHUNK_BYTES, 0, 0},
+        {EFFECT_PUNCH, pair.long_one, CHUNK_BYTES / 2, CHUNK_BYTES, 0, 0},
+        {EFFECT_PUNCH, pair.sharing, CHUNK_BYTES / 2, CHUNK_BYTES, 0, 0},
+        {EFFECT_COPY, pair.plain, 0, CHUNK_BYTES, pair.long_one, 0},
+        {EFFECT_COPY, pair.plain, CHUNK_BYTES, CHUNK_BYTES, pair.long_one, 0},
+        {EFFECT_COPY, pair.plain, 200, CHUNK_BYTES, pair.long_one, 0},
+        {EFFECT_COPY, pair.inside, 0, 100, pair.long_one, 5},
+        {EFFECT_COPY, pair.long_one, CHUNK_BYTES - 1, 100, pair.plain, 0},
+        {EFFECT_COPY, pair.long_one, CHUNK_BYTES, CHUNK_BYTES, pair.long_one, 0},
+        {EFFECT_COPY, pair.long_one, CHUNK_BYTES - 100, CHUNK_BYTES / 2, pair.long_one, 5},
+        {EFFECT_COPY, pair.long_one, 3 * CHUNK_BYTES + 5, CHUNK_BYTES - 5, pair.long_one, 5},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct effect effect = {.kind = cases[i].kind, .id = cases[i].id, .flags = EFFECT_EXTEND};
+        effect.offset = cases[i].offset;
+        effect.length = cases[i].length;
+        effect.source = cases[i].source;
+        effect.source_offset = cases[i].source_offset;
+        fail_every_allocation_of(effect);
+    }
+    pair_close(&pair);
+}
+
 static struct node *create(struct tree *tree, const struct node *dir, const char *name, uint32_t mode, size_t value_len)
 {
     static const char value[INLINE_BYTES_MAX];
@@ -266,6 +301,7 @@ int main(void)
         cmocka_unit_test(creations_leave_nothing_behind_wherever_they_fail),
         cmocka_unit_test(changes_of_names_change_nothing_wherever_they_fail),
         cmocka_unit_test(changes_of_nodes_change_nothing_wherever_they_fail),
+        cmocka_unit_test(changes_of_ranges_change_nothing_wherever_they_fail),
         cmocka_unit_test(a_small_key_takes_no_more_than_in_redis),
     };
     return cmocka_run_group_tests_name("tree_memory", tests, NULL, NULL);

@@ -343,13 +343,49 @@ static int rename_name(struct model *model, const struct effect *effect, uint64_
     return rc < 0 ? rc : 0;
 }
 
+static int check_file(const struct model_node *node)
+{
+    if (!node)
+        return -ENOENT;
+    if (S_ISDIR(node->mode))
+        return -EISDIR;
+    return S_ISREG(node->mode) ? 0 : -EINVAL;
+}
+
+/* Zeros, or bytes of `source`, in a range. */
+static int change_range(const struct model *model, struct model_node *node, const struct effect *effect)
+{
+    const struct model_node *source = find_node(model, effect->source);
+    uint64_t offset = effect->offset, from = effect->source_offset, length = effect->length;
+    bool copies = effect->kind == EFFECT_COPY;
+    int rc = check_file(node);
+    if (rc == 0 && copies)
+        rc = check_file(source);
+    if (rc < 0)
+        return rc;
+    if (offset > VALUE_BYTES_MAX || length > VALUE_BYTES_MAX - offset)
+        return -EFBIG;
+    if (copies && (from > source->value.len || length > source->value.len - from))
+        return -EINVAL;
+    if (copies && source == node && length && offset < from + length && from < offset + length)
+        return -EINVAL;
+    bool grows = copies ? length > 0 : effect->flags & EFFECT_EXTEND;
+    if (grows && offset + length > node->value.len)
+        value_resize(&node->value, offset + length);
+    if (copies && length)
+        memcpy(node->value.bytes + offset, source->value.bytes + from, length);
+    for (uint64_t at = offset; !copies && at < node->value.len && at < offset + length; at++)
+        node->value.bytes[at] = 0;
+    touch(node, effect, true);
+    return 0;
+}
+
 static int change_value(struct model_node *node, const struct effect *effect)
 {
     uint64_t end = effect->offset + effect->value.len;
-    if (S_ISDIR(node->mode))
-        return -EISDIR;
-    if (!S_ISREG(node->mode))
-        return -EINVAL;
+    int rc = check_file(node);
+    if (rc < 0)
+        return rc;
     if (effect->kind != EFFECT_SET && (effect->offset > VALUE_BYTES_MAX || end > VALUE_BYTES_MAX))
         return -EFBIG;
     if (effect->kind == EFFECT_SET) {
@@ -433,6 +469,10 @@ static int change_node(struct model *model, const struct effect *effect, uint64_
     case EFFECT_WRITE:
     case EFFECT_TRUNCATE:
         rc = change_value(node, effect);
+        break;
+    case EFFECT_PUNCH:
+    case EFFECT_COPY:
+        rc = change_range(model, node, effect);
         break;
     case EFFECT_ATTR:
         change_attributes(node, effect);

@@ -131,7 +131,28 @@ static uint64_t random_offset(struct chance *chance, const struct model_taste *t
     return random_length(chance, taste);
 }
 
-static void random_change(struct chance *chance, const struct model_taste *taste, struct effect *effect)
+/* From a file, often the same, mostly what it has; often from and to the same place in a chunk. */
+static void random_copy(const struct model *model, struct chance *chance, const struct model_taste *taste,
+                        struct effect *effect)
+{
+    effect->source = chance_below(chance, 3) ? random_id(model, chance) : effect->id;
+    effect->source_offset = random_length(chance, taste);
+    effect->length = random_length(chance, taste);
+    for (size_t i = 0; i < model->node_count; i++) {
+        uint64_t size = model->nodes[i].value.len;
+        if (model->nodes[i].id != effect->source || chance_below(chance, 10) == 0)
+            continue;
+        effect->source_offset = size ? effect->source_offset % size : 0;
+        if (effect->length > size - effect->source_offset)
+            effect->length = size - effect->source_offset;
+    }
+    effect->offset = random_offset(chance, taste, effect->length);
+    if (chance_below(chance, 2) && effect->offset < BYTES_MAX)
+        effect->offset = chance_below(chance, 4) * CHUNK_BYTES + effect->source_offset % CHUNK_BYTES;
+}
+
+static void random_change(const struct model *model, struct chance *chance, const struct model_taste *taste,
+                          struct effect *effect)
 {
     effect->value = random_bytes(chance, random_length(chance, taste));
     switch (effect->kind) {
@@ -140,6 +161,13 @@ static void random_change(struct chance *chance, const struct model_taste *taste
         break;
     case EFFECT_TRUNCATE:
         effect->offset = random_offset(chance, taste, 0);
+        break;
+    case EFFECT_PUNCH:
+        effect->length = random_length(chance, taste);
+        effect->offset = random_offset(chance, taste, effect->length);
+        break;
+    case EFFECT_COPY:
+        random_copy(model, chance, taste, effect);
         break;
     case EFFECT_SET_XATTR:
     case EFFECT_REMOVE_XATTR:
@@ -161,6 +189,7 @@ static enum effect_kind random_kind(const struct model *model, struct chance *ch
         EFFECT_CREATE, EFFECT_CREATE,    EFFECT_CREATE,       EFFECT_LINK,   EFFECT_UNLINK,   EFFECT_RMDIR,
         EFFECT_RENAME, EFFECT_RENAME,    EFFECT_RENAME,       EFFECT_SET,    EFFECT_WRITE,    EFFECT_WRITE,
         EFFECT_ATTR,   EFFECT_SET_XATTR, EFFECT_REMOVE_XATTR, EFFECT_EXPIRE, EFFECT_TRUNCATE, EFFECT_RELEASE,
+        EFFECT_PUNCH,  EFFECT_COPY,      EFFECT_COPY,
     };
     if (model->name_count > taste->names_max && chance_below(chance, 2))
         return chance_below(chance, 2) ? EFFECT_UNLINK : EFFECT_RMDIR;
@@ -185,11 +214,11 @@ void model_random_effect(const struct model *model, const struct tree *tree, str
     random_place(model, chance, gives_name ? 7 : 1, name, &effect.dir, &effect.name);
     random_place(model, chance, 4, to_name, &effect.to_dir, &effect.to_name);
     if (chance_below(chance, 2))
-        effect.flags = (uint32_t)chance_below(chance, 8);
+        effect.flags = (uint32_t)chance_below(chance, 16);
     if (effect.kind == EFFECT_CREATE)
         random_creation(tree, chance, taste, &effect);
     else
-        random_change(chance, taste, &effect);
+        random_change(model, chance, taste, &effect);
     if (effect.kind == EFFECT_RELEASE && chance_below(chance, 4))
         effect.id = random_held(model, chance);
     *ret_effect = effect;
