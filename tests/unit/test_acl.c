@@ -2,11 +2,12 @@
 #include "kvcore/base/limits.h"
 #include "kvcore/tree/acl.h"
 
-#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 /* Entries: tag, permissions, id (which only matters to the kernel). */
 static const char minimal[] = "\2\0\0\0"
