@@ -261,8 +261,18 @@ kvfs_pid() {
     exec 5<"$M/file1" 6<"$M/file2" 7<"$M/file3"
     rm "$M"/file*
     kill -STOP "$SERVER_PID"
-    exec 5<&- 6<&- 7<&-
+    # One by one, so that the first is under way while the others are queued.
+    local before
+    before=$(read_by "$daemon")
+    exec 5<&-
+    wait_until has_read_more "$daemon" "$before"
+    exec 6<&- 7<&-
     umount "$M"
     wait "$daemon"
     kill -CONT "$SERVER_PID"
 }
+
+# How much a process has read so far.
+read_by() { sed -n 's/^rchar: //p' "/proc/$1/io"; }
+
+has_read_more() { [ "$(read_by "$1")" -gt "$2" ]; }
