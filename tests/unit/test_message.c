@@ -230,108 +230,110 @@ static void a_notification_is_a_request_without_an_answer(void **state)
     assert_int_equal(message.request.op, KV_OP_GET);
 }
 
-static void mistakes_in_a_request_are_explained(void **state)
-{
-    (void)state;
+/* Requests behind [0, 1, ...], and what is to be answered to each. */
 #define CASE(bytes, code, text)                                                                                        \
     {                                                                                                                  \
         "\x94\x00\x01" bytes, sizeof("\x94\x00\x01" bytes) - 1, code, text                                             \
     }
-    static const struct {
-        const char *data;
-        size_t len;
-        int error;
-        const char *text;
-    } cases[] = {
-        CASE("\xa3"
-             "foo\x90",
-             -ENOSYS, "unknown method 'foo'; docs/protocol.md lists them"),
-        CASE("\xa0\x90", -ENOSYS, "unknown method ''; docs/protocol.md lists them"),
-        CASE("\xa4"
-             "a\x00\xff'\x90",
-             -ENOSYS, "unknown method 'a?\?''; docs/protocol.md lists them"),
-        CASE("\xa3"
-             "set\xc0",
-             -EINVAL, "set: the parameters must be an array, not nil"),
-        CASE("\xa3"
-             "set\x92\xa1k\x81\x01\x02",
-             -EINVAL, "set: argument 2 (value) must be str or bin, not a map"),
-        CASE("\xa3"
-             "set\x92\xa1k\x05",
-             -EINVAL, "set: argument 2 (value) must be str or bin, not an integer"),
-        CASE("\xa3"
-             "set\x91\xa1k",
-             -EINVAL, "set: argument 2 (value) is missing"),
-        CASE("\xa3"
-             "set\x90",
-             -EINVAL, "set: argument 1 (node) is missing"),
-        CASE("\xa3"
-             "set\x93\xa1k\xa1v\xa1w",
-             -EINVAL, "set: 3 arguments, at most 2"),
-        CASE("\xa3"
-             "get\x91\xff",
-             -EINVAL,
-             "get: argument 1 (node) must be a key (str or bin), an id (uint) or [directory id, name], not a negative "
-             "integer"),
-        CASE("\xa3"
-             "get\x91\x91\x01",
-             -EINVAL,
-             "get: argument 1 (node) must be a key (str or bin), an id (uint) or [directory id, name], not an array"),
-        CASE("\xa3"
-             "del\x90",
-             -EINVAL, "del: argument 1 (node) is missing"),
-        CASE("\xa4"
-             "mset\x91\xa1k",
-             -EINVAL, "mset: argument 2 (value) is missing"),
-        CASE("\xa4"
-             "mset\x92\xa1k\xc0",
-             -EINVAL, "mset: argument 2 (value) must be str or bin, not nil"),
-        CASE("\xa4"
-             "mget\x92\xa1k\xc3",
-             -EINVAL,
-             "mget: argument 2 (node) must be a key (str or bin), an id (uint) or [directory id, name], not a boolean"),
-        CASE("\xa4"
-             "read\x93\x01\xff\x01",
-             -EINVAL, "read: argument 2 (offset) must be an integer from 0 on, not a negative integer"),
-        CASE("\xa6"
-             "expire\x92\xa1k\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
-             -EINVAL, "expire: argument 2 (milliseconds) must be an integer of 64 bits, not an integer past 2^63-1"),
-        CASE("\xa6"
-             "expire\x92\xa1k\xcb\x00\x00\x00\x00\x00\x00\x00\x00",
-             -EINVAL, "expire: argument 2 (milliseconds) must be an integer of 64 bits, not a float"),
-        CASE("\xa3"
-             "set\x93\xa1k\xa1v\x81\xa3"
-             "foo\xc3",
-             -EINVAL, "set: unknown option 'foo'"),
-        CASE("\xa3"
-             "set\x93\xa1k\xa1v\x81\xa4"
-             "long\xc3",
-             -EINVAL, "set: takes no option 'long'"),
-        CASE("\xa3"
-             "set\x93\xa1k\xa1v\x81\x01\xc3",
-             -EINVAL, "set: an option's name must be a str, not an integer"),
-        CASE("\xa3"
-             "set\x93\xa1k\xa1v\x81\xa2nx\x01",
-             -EINVAL, "set: option 'nx' must be true or false, not an integer"),
-        CASE("\xa3"
-             "set\x93\xa1k\xa1v\x81\xa3ttl\xa1x",
-             -EINVAL, "set: option 'ttl' must be an integer of 64 bits, not a str"),
-        CASE("\xa3"
-             "set\x93\xa1k\xa1v\x81\xa4mode\xcf\x00\x00\x00\x01\x00\x00\x00\x00",
-             -EINVAL, "set: option 'mode' must be an integer from 0 to 4294967295, not an integer"),
-        CASE("\xa4"
-             "ping\x91\x80",
-             0, ""),
-        CASE("\xa4"
-             "ping\x91\x01",
-             -EINVAL, "ping: 1 arguments, at most 0"),
-    };
+static const struct {
+    const char *data;
+    size_t len;
+    int error;
+    const char *text;
+} mistakes[] = {
+    CASE("\xa3"
+         "foo\x90",
+         -ENOSYS, "unknown method 'foo'; docs/protocol.md lists them"),
+    CASE("\xa0\x90", -ENOSYS, "unknown method ''; docs/protocol.md lists them"),
+    CASE("\xa4"
+         "a\x00\xff'\x90",
+         -ENOSYS, "unknown method 'a?\?''; docs/protocol.md lists them"),
+    CASE("\xa3"
+         "set\xc0",
+         -EINVAL, "set: the parameters must be an array, not nil"),
+    CASE("\xa3"
+         "set\x92\xa1k\x81\x01\x02",
+         -EINVAL, "set: argument 2 (value) must be str or bin, not a map"),
+    CASE("\xa3"
+         "set\x92\xa1k\x05",
+         -EINVAL, "set: argument 2 (value) must be str or bin, not an integer"),
+    CASE("\xa3"
+         "set\x91\xa1k",
+         -EINVAL, "set: argument 2 (value) is missing"),
+    CASE("\xa3"
+         "set\x90",
+         -EINVAL, "set: argument 1 (node) is missing"),
+    CASE("\xa3"
+         "set\x93\xa1k\xa1v\xa1w",
+         -EINVAL, "set: 3 arguments, at most 2"),
+    CASE("\xa3"
+         "get\x91\xff",
+         -EINVAL,
+         "get: argument 1 (node) must be a key (str or bin), an id (uint) or [directory id, name], not a negative "
+         "integer"),
+    CASE("\xa3"
+         "get\x91\x91\x01",
+         -EINVAL,
+         "get: argument 1 (node) must be a key (str or bin), an id (uint) or [directory id, name], not an array"),
+    CASE("\xa3"
+         "del\x90",
+         -EINVAL, "del: argument 1 (node) is missing"),
+    CASE("\xa4"
+         "mset\x91\xa1k",
+         -EINVAL, "mset: argument 2 (value) is missing"),
+    CASE("\xa4"
+         "mset\x92\xa1k\xc0",
+         -EINVAL, "mset: argument 2 (value) must be str or bin, not nil"),
+    CASE("\xa4"
+         "mget\x92\xa1k\xc3",
+         -EINVAL,
+         "mget: argument 2 (node) must be a key (str or bin), an id (uint) or [directory id, name], not a boolean"),
+    CASE("\xa4"
+         "read\x93\x01\xff\x01",
+         -EINVAL, "read: argument 2 (offset) must be an integer from 0 on, not a negative integer"),
+    CASE("\xa6"
+         "expire\x92\xa1k\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
+         -EINVAL, "expire: argument 2 (milliseconds) must be an integer of 64 bits, not an integer past 2^63-1"),
+    CASE("\xa6"
+         "expire\x92\xa1k\xcb\x00\x00\x00\x00\x00\x00\x00\x00",
+         -EINVAL, "expire: argument 2 (milliseconds) must be an integer of 64 bits, not a float"),
+    CASE("\xa3"
+         "set\x93\xa1k\xa1v\x81\xa3"
+         "foo\xc3",
+         -EINVAL, "set: unknown option 'foo'"),
+    CASE("\xa3"
+         "set\x93\xa1k\xa1v\x81\xa4"
+         "long\xc3",
+         -EINVAL, "set: takes no option 'long'"),
+    CASE("\xa3"
+         "set\x93\xa1k\xa1v\x81\x01\xc3",
+         -EINVAL, "set: an option's name must be a str, not an integer"),
+    CASE("\xa3"
+         "set\x93\xa1k\xa1v\x81\xa2nx\x01",
+         -EINVAL, "set: option 'nx' must be true or false, not an integer"),
+    CASE("\xa3"
+         "set\x93\xa1k\xa1v\x81\xa3ttl\xa1x",
+         -EINVAL, "set: option 'ttl' must be an integer of 64 bits, not a str"),
+    CASE("\xa3"
+         "set\x93\xa1k\xa1v\x81\xa4mode\xcf\x00\x00\x00\x01\x00\x00\x00\x00",
+         -EINVAL, "set: option 'mode' must be an integer from 0 to 4294967295, not an integer"),
+    CASE("\xa4"
+         "ping\x91\x80",
+         0, ""),
+    CASE("\xa4"
+         "ping\x91\x01",
+         -EINVAL, "ping: 1 arguments, at most 0"),
+};
 #undef CASE
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+
+static void mistakes_in_a_request_are_explained(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
         struct message message;
-        assert_int_equal(decode_literal(cases[i].data, cases[i].len, &message), 0);
-        assert_string_equal(message.text, cases[i].text);
-        assert_int_equal(message.error, cases[i].error);
+        assert_int_equal(decode_literal(mistakes[i].data, mistakes[i].len, &message), 0);
+        assert_string_equal(message.text, mistakes[i].text);
+        assert_int_equal(message.error, mistakes[i].error);
         assert_int_equal(message.id, 1);
     }
 }
