@@ -186,6 +186,8 @@ static void take_node(struct decode *decode, struct effect *effect)
         effect->rdev = decode_varint(decode);
     else if (!S_ISDIR(effect->mode))
         decode->bad = true;
+    if (effect->id == 0)
+        decode->bad = true;
     if (S_ISLNK(effect->mode) && (effect->value.len == 0 || effect->value.len > SYMLINK_BYTES_MAX))
         decode->bad = true;
 }

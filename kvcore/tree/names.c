@@ -76,7 +76,8 @@ static void count_subdir(struct node *dir, const struct node *child, int change)
 
 int names_enter(struct tree *tree, struct node *node, struct node *dir, struct bytes name)
 {
-    CHECK(!tree_find(tree, node->id));
+    if (tree_find(tree, node->id))
+        return -EEXIST;
     struct tree_slot *slot = &tree->slots[id_slot(node->id)];
     struct link *link = NULL;
     if (node_is_dir(node)) { /* it never moves, so its name is a link */
