@@ -219,6 +219,12 @@ void store_execute(struct store *store, struct session *session, const struct kv
         kv_reply_fail(reply, rc, "%s: %s", info->name, error_text(rc));
 }
 
+void store_fetch(const struct store *store, const struct kv_request *request, unsigned steps_left)
+{
+    if (request->node.kind == KV_REF_KEY && request->node.name.len)
+        tree_fetch(store->tree, request->node.name, steps_left);
+}
+
 void store_session_end(struct store *store, struct session *session)
 {
     struct exec exec = exec_begin(store, session, NULL, NULL);

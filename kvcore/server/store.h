@@ -91,6 +91,10 @@ void store_session_end(struct store *store, struct session *session);
 void store_execute(struct store *store, struct session *session, const struct kv_request *request,
                    struct kv_reply *reply);
 
+/* This request will be executed soon, after `steps_left` others (3, 2, 1: called for each): begins to fetch the nodes
+ * that it names, since most of a small request's time is waiting for memory. Changes nothing. */
+void store_fetch(const struct store *store, const struct kv_request *request, unsigned steps_left);
+
 /* Removes up to `max` nodes whose time has come. Returns how many. The owner calls it now and then; each request does
  * for what it touches. */
 size_t store_expire(struct store *store, size_t max);
