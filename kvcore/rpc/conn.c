@@ -12,15 +12,37 @@ enum { SPARE_BYTES_MAX = 2 << 20 }; /* an answer of 1 MiB, the most that a mount
 static void on_flusher(uv_idle_t *flusher);
 static void on_flusher_closed(uv_handle_t *handle) { free(handle); }
 
+/* Accepts NULL. */
+static void ahead_free(struct conn_ahead *ahead)
+{
+    for (int i = 0; ahead && i < CONN_AHEAD; i++)
+        decoder_free(ahead[i].decoder);
+    free(ahead);
+}
+
+static struct conn_ahead *ahead_new(void)
+{
+    struct conn_ahead *ahead = calloc(CONN_AHEAD, sizeof *ahead);
+    for (int i = 0; ahead && i < CONN_AHEAD; i++) {
+        ahead[i].decoder = decoder_new();
+        if (!ahead[i].decoder) {
+            ahead_free(ahead);
+            return NULL;
+        }
+    }
+    return ahead;
+}
+
 int conn_hub_init(struct conn_hub *hub, uv_loop_t *loop)
 {
     *hub = (struct conn_hub){
         .loop = loop, .input_bytes_max = INPUT_TOTAL_BYTES_DEFAULT, .output_bytes_max = OUTPUT_TOTAL_BYTES_DEFAULT};
     hub->decoder = decoder_new();
+    hub->ahead = ahead_new();
     hub->read_buffer = malloc(CONN_READ_BYTES);
     hub->flusher = malloc(sizeof *hub->flusher);
     int rc = -ENOMEM;
-    if (!hub->decoder || !hub->read_buffer || !hub->flusher)
+    if (!hub->decoder || !hub->ahead || !hub->read_buffer || !hub->flusher)
         goto err;
     rc = uv_idle_init(loop, hub->flusher);
     if (rc < 0)
@@ -32,6 +54,7 @@ int conn_hub_init(struct conn_hub *hub, uv_loop_t *loop)
 err:
     free(hub->flusher);
     free(hub->read_buffer);
+    ahead_free(hub->ahead);
     decoder_free(hub->decoder);
     *hub = (struct conn_hub){0};
     return rc;
@@ -43,6 +66,7 @@ void conn_hub_close(struct conn_hub *hub)
     if (hub->flusher)
         uv_close((uv_handle_t *)hub->flusher, on_flusher_closed);
     free(hub->read_buffer);
+    ahead_free(hub->ahead);
     decoder_free(hub->decoder);
     buf_close(&hub->spare);
     *hub = (struct conn_hub){0};

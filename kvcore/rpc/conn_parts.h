@@ -4,6 +4,15 @@
 
 #include "kvcore/rpc/conn.h"
 
+enum { CONN_AHEAD = 4 };
+
+/* A message that was decoded before its turn. */
+struct conn_ahead {
+    struct decoder *decoder;
+    struct message message;
+    size_t frame_bytes;
+};
+
 /* What waits to be sent. */
 static inline uint64_t conn_output_bytes(const struct conn *conn)
 {

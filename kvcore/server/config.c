@@ -88,6 +88,21 @@ int config_set_memory(struct config *config, const char *text, char *why, size_t
     return -EINVAL;
 }
 
+int config_set_eviction(struct config *config, const char *text, char *why, size_t why_bytes)
+{
+    char names[128] = "";
+    const char *name;
+    for (unsigned policy = 0; (name = evict_policy_name(policy)); policy++) {
+        if (strcmp(text, name) == 0) {
+            config->eviction = (enum evict_policy)policy;
+            return 0;
+        }
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", policy ? ", " : "", name);
+    }
+    snprintf(why, why_bytes, "maxmemory-policy takes one of %s, not '%s'", names, text);
+    return -EINVAL;
+}
+
 int config_set_connections(struct config *config, const char *text, char *why, size_t why_bytes)
 {
     char *end;
@@ -144,10 +159,14 @@ static int set_password(struct config *config, const char *text, char *why, size
 static const struct setter {
     const char *word;
     int (*set)(struct config *config, const char *text, char *why, size_t why_bytes);
-} setters[] = {
-    {"unix", config_set_unix},          {"dir", config_set_dir},          {"password-file", config_read_password},
-    {"password", set_password},         {"maxmemory", config_set_memory}, {"max-connections", config_set_connections},
-    {"log-level", config_set_log_level}};
+} setters[] = {{"unix", config_set_unix},
+               {"dir", config_set_dir},
+               {"password-file", config_read_password},
+               {"password", set_password},
+               {"maxmemory", config_set_memory},
+               {"maxmemory-policy", config_set_eviction},
+               {"max-connections", config_set_connections},
+               {"log-level", config_set_log_level}};
 enum { SETTERS = sizeof setters / sizeof setters[0] };
 
 /* What libconfuse tells while it reads: its callbacks bring no context of ours. */

@@ -44,6 +44,7 @@ static int make_store(struct engine *engine, const struct engine_options *option
 {
     struct store_options store = {
         .memory_bytes_max = options->memory_bytes_max ? options->memory_bytes_max : memory_of_machine() / 4 * 3,
+        .eviction = options->eviction,
         .password = options->password,
         .root_uid = getuid(),
         .root_gid = getgid(),

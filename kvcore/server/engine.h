@@ -22,8 +22,9 @@ struct engine {
 struct engine_options {
     const char *dir;           /* data directory; NULL: none */
     uint64_t memory_bytes_max; /* 0: three quarters of the machine's memory */
-    const char *password;      /* NULL: none; borrowed */
-    const char *mode;          /* for info: "server", "embedded" */
+    enum evict_policy eviction;
+    const char *password; /* NULL: none; borrowed */
+    const char *mode;     /* for info: "server", "embedded" */
 };
 
 /* Opens the directory, makes the store. Negative with a sentence in `why`. */

@@ -67,9 +67,11 @@ int exec_INFO(struct exec *exec)
     fields_number(&fields, "server.index", store->index);
     fields_number(&fields, "memory.used_bytes", store->tree->mem.used);
     fields_number(&fields, "memory.max_bytes", store->options.memory_bytes_max);
+    fields_text(&fields, "memory.policy", "%s", evict_policy_name(store->evict.policy));
     fields_number(&fields, "keyspace.nodes", store->tree->node_count);
     fields_number(&fields, "keyspace.expiring", store->tree->expiry.count);
     fields_number(&fields, "keyspace.expired", store->expired);
+    fields_number(&fields, "keyspace.evicted", store->evicted);
     fields_number(&fields, "stats.sessions", store->sessions);
     fields_number(&fields, "stats.requests", store->requests);
     for (struct store_info_source *source = store->info_sources; source; source = source->next)

@@ -20,7 +20,14 @@
 
 const char *argp_program_version = "kvcored " KVFS_VERSION;
 
-enum { OPTION_UNIX = 256, OPTION_PASSWORD_FILE, OPTION_MAXMEMORY, OPTION_CONNECTIONS, OPTION_LOG_LEVEL };
+enum {
+    OPTION_UNIX = 256,
+    OPTION_PASSWORD_FILE,
+    OPTION_MAXMEMORY,
+    OPTION_EVICTION,
+    OPTION_CONNECTIONS,
+    OPTION_LOG_LEVEL
+};
 
 static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "read FILE first; what the command line says wins", 0},
@@ -31,6 +38,8 @@ static const struct argp_option options[] = {
     {"password-file", OPTION_PASSWORD_FILE, "FILE", 0, "clients must give the password in FILE's first line", 0},
     {"maxmemory", OPTION_MAXMEMORY, "SIZE", 0,
      "past it writes fail with ENOSPC (512mb, 4gb; default: 3/4 of the machine's)", 0},
+    {"maxmemory-policy", OPTION_EVICTION, "POLICY", 0,
+     "or files are given up instead: noeviction (default), allkeys-lru, allkeys-lfu, volatile-ttl", 0},
     {"max-connections", OPTION_CONNECTIONS, "N", 0, "how many clients at once (default 16384)", 0},
     {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "error, warning, info (default) or debug", 0},
     {0},
@@ -60,6 +69,8 @@ static int take_option(int key, const char *arg, struct command_line *line, char
         return config_read_password(config, arg, why, why_bytes);
     case OPTION_MAXMEMORY:
         return config_set_memory(config, arg, why, why_bytes);
+    case OPTION_EVICTION:
+        return config_set_eviction(config, arg, why, why_bytes);
     case OPTION_CONNECTIONS:
         return config_set_connections(config, arg, why, why_bytes);
     case OPTION_LOG_LEVEL:
@@ -217,6 +228,7 @@ static int start(struct daemon *daemon, const struct config *config, char *why, 
 {
     struct engine_options engine = {.dir = config->dir[0] ? config->dir : NULL,
                                     .memory_bytes_max = config->memory_bytes_max,
+                                    .eviction = config->eviction,
                                     .password = config->password,
                                     .mode = "server"};
     struct server_options server = {config->connections_max, INPUT_TOTAL_BYTES_DEFAULT};

@@ -23,6 +23,15 @@ static int drop_expired(struct exec *exec, struct node **node)
     return rc;
 }
 
+/* What a name leads to is in use from now, unless its time has come. */
+static int found(struct exec *exec, struct tree_place *place)
+{
+    int rc = drop_expired(exec, &place->node);
+    if (rc == 0 && place->node)
+        evict_use(&exec->store->evict, exec->tree, place->node);
+    return rc;
+}
+
 static int find_id(struct exec *exec, uint64_t id, struct node **ret_node)
 {
     struct node *node = tree_find(exec->tree, id);
@@ -31,6 +40,7 @@ static int find_id(struct exec *exec, uint64_t id, struct node **ret_node)
         return rc;
     if (!node)
         return -ESTALE;
+    evict_use(&exec->store->evict, exec->tree, node);
     *ret_node = node;
     return 0;
 }
@@ -51,7 +61,7 @@ static int place_in_dir(struct exec *exec, const struct kv_ref *ref, struct tree
     ret_place->name = ref->name;
     ret_place->rest = (struct bytes){0};
     ret_place->node = tree_lookup(dir, ref->name);
-    return drop_expired(exec, &ret_place->node);
+    return found(exec, ret_place);
 }
 
 static int place_of_key(struct exec *exec, struct bytes key, bool follow, struct tree_place *ret_place)
@@ -65,7 +75,7 @@ static int place_of_key(struct exec *exec, struct bytes key, bool follow, struct
         return bad_name(exec, "key", key, rc, "leads through a symlink that points out of the store");
     if (rc < 0)
         return rc;
-    return drop_expired(exec, &ret_place->node);
+    return found(exec, ret_place);
 }
 
 int exec_place(struct exec *exec, const struct kv_ref *ref, bool follow, struct tree_place *ret_place)
@@ -184,13 +194,18 @@ int exec_create(struct exec *exec, const struct tree_place *place, uint32_t type
     }
     effect.value = value;
     effect.rdev = rdev;
-    if (exec_inherits(dir, type))
-        return exec_create_inheriting(exec, dir, &effect, ret_node);
+    if (exec_inherits(dir, type)) {
+        rc = exec_create_inheriting(exec, dir, &effect, ret_node);
+        if (rc == 0)
+            evict_born(&exec->store->evict, exec->tree, *ret_node);
+        return rc;
+    }
     if (request->options & KV_OPT_UMASK)
         effect.mode &= ~(request->umask & 0777);
     rc = exec_apply(exec, &effect);
     if (rc < 0)
         return rc;
+    evict_born(&exec->store->evict, exec->tree, effect.ret_node);
     *ret_node = effect.ret_node;
     return 0;
 }

@@ -174,6 +174,13 @@ static void on_message(struct conn *conn, const struct message *message)
         answer(conn, message->id, &server->reply);
 }
 
+static void on_ahead(struct conn *conn, const struct message *message, unsigned steps_left)
+{
+    const struct peer *peer = conn->owner;
+    if (message->type != MESSAGE_RESPONSE && message->error == 0)
+        store_fetch(peer->server->store, &message->request, steps_left);
+}
+
 static void on_peer_closed(struct conn *conn, int error)
 {
     struct peer *peer = conn->owner;
@@ -194,7 +201,8 @@ static void on_peer_closed(struct conn *conn, int error)
     finish_if_closed(server);
 }
 
-static const struct conn_handler peer_handler = {.on_message = on_message, .on_close = on_peer_closed};
+static const struct conn_handler peer_handler = {
+    .on_message = on_message, .on_ahead = on_ahead, .on_close = on_peer_closed};
 
 static struct peer *peer_new(struct server *server, bool unix_socket)
 {

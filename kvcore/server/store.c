@@ -6,11 +6,17 @@
 
 #include <stdlib.h>
 
-enum { EXPIRE_PER_REQUEST = 16, SCRATCH_KEPT_BYTES_MAX = 4 << 20 };
+enum {
+    EXPIRE_PER_REQUEST = 16,
+    SCRATCH_KEPT_BYTES_MAX = 4 << 20,
+    EVICT_PER_REQUEST = 100000,  /* a request that would need more of them gone is refused */
+    EVICT_SLACK_BYTES = 1 << 16, /* beside a request's values: names, directories, indexes that grow */
+};
 
 int store_init(struct store *store, const struct store_options *options)
 {
     *store = (struct store){.options = *options};
+    evict_init(&store->evict, options->eviction);
     store->started_ms = clock_mono_ms(options->clock);
     store->last_time_ns = clock_real_ns(options->clock);
     store->tree =
@@ -86,11 +92,12 @@ static void exec_end(struct exec *exec)
     exec->store->last_time_ns = exec->now_ns;
 }
 
-int exec_expire(struct exec *exec, struct node *node)
+/* Takes every name of a node that is no directory away, in nobody's name. */
+static int drop_node(struct exec *exec, struct node *node)
 {
     char name[NAME_BYTES_MAX];
     struct session *session = exec->session;
-    exec->session = NULL; /* time does it, not who came upon it */
+    exec->session = NULL; /* time or want of memory does it, not who came upon it */
     CHECK(!node_is_dir(node));
     int rc = 0;
     for (uint32_t names = node_nlink(node); rc == 0 && names > 0; names--) {
@@ -103,6 +110,12 @@ int exec_expire(struct exec *exec, struct node *node)
         node = effect.ret_node;
     }
     exec->session = session;
+    return rc;
+}
+
+int exec_expire(struct exec *exec, struct node *node)
+{
+    int rc = drop_node(exec, node);
     exec->store->expired += rc == 0;
     return rc;
 }
@@ -124,6 +137,50 @@ size_t store_expire(struct store *store, size_t max)
     }
     exec_end(&exec);
     return removed;
+}
+
+/* --- eviction --- */
+
+/* Bytes that a request may come to need, beside what every one may. */
+static uint64_t growth_of(const struct kv_request *request)
+{
+    uint64_t bytes = request->value.len;
+    if (request->op == KV_OP_MSET)
+        for (size_t i = 0; i < request->node_count; i++)
+            bytes += request->values[i].len;
+    if (request->op == KV_OP_COPY)
+        bytes += request->length < COPY_MOVED_MAX ? request->length : COPY_MOVED_MAX;
+    return bytes;
+}
+
+static bool shrinks(enum kv_op op)
+{
+    return op == KV_OP_DEL || op == KV_OP_UNLINK || op == KV_OP_RMDIR || op == KV_OP_RELEASE || op == KV_OP_EXPIRE ||
+           op == KV_OP_PERSIST || op == KV_OP_REMOVEXATTR;
+}
+
+static bool is_kept(void *user, uint64_t id)
+{
+    struct store_keeper *keeper = ((struct store *)user)->keeper;
+    return keeper && keeper->wants(keeper, id);
+}
+
+/* Gives files up until the request has room, or until there are none. A tree that is about to grow past what is allowed
+ * is seldom near it by chance: most requests pay one comparison. */
+static void make_room(struct store *store, const struct kv_request *request)
+{
+    uint64_t need = growth_of(request) + EVICT_SLACK_BYTES, max = store->options.memory_bytes_max;
+    if (need > max || store->tree->mem.used <= max - need || shrinks(request->op))
+        return;
+    struct exec exec = exec_begin(store, NULL, NULL, NULL);
+    exec_stamp(&exec);
+    for (int left = EVICT_PER_REQUEST; left > 0 && store->tree->mem.used > max - need; left--) {
+        uint64_t id = evict_next(&store->evict, store->tree, is_kept, store);
+        if (!id || drop_node(&exec, tree_find(store->tree, id)) < 0)
+            break;
+        store->evicted++;
+    }
+    exec_end(&exec);
 }
 
 /* What one huge answer took is not kept for ever. */
@@ -151,6 +208,8 @@ void store_execute(struct store *store, struct session *session, const struct kv
     }
     if (store->tree->expiry.count)
         store_expire(store, EXPIRE_PER_REQUEST);
+    if (store->evict.policy != EVICT_NONE && info->flags & KV_OP_W)
+        make_room(store, request);
     struct exec exec = exec_begin(store, session, request, reply);
     if (info->flags & KV_OP_W || store->tree->expiry.count)
         exec_stamp(&exec);
@@ -158,6 +217,12 @@ void store_execute(struct store *store, struct session *session, const struct kv
     exec_end(&exec);
     if (rc < 0 && reply->error == 0)
         kv_reply_fail(reply, rc, "%s: %s", info->name, error_text(rc));
+}
+
+void store_fetch(const struct store *store, const struct kv_request *request, unsigned steps_left)
+{
+    if (request->node.kind == KV_REF_KEY && request->node.name.len)
+        tree_fetch(store->tree, request->node.name, steps_left);
 }
 
 void store_session_end(struct store *store, struct session *session)
@@ -231,7 +296,7 @@ int exec_admit(struct exec *exec, uint64_t more_bytes)
     return kv_reply_fail(
         exec->reply, -ENOSPC,
         "%s: the store is full: it takes %llu of %llu bytes (maxmemory), and this needs up to %llu more; "
-        "delete keys or raise maxmemory",
+        "delete keys, raise maxmemory or choose a maxmemory-policy",
         kv_op_info(exec->request->op)->name, (unsigned long long)used, (unsigned long long)max,
         (unsigned long long)more_bytes);
 }

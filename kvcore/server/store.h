@@ -7,6 +7,9 @@
  * becomes the version of the nodes it changes, and a time later than the one before, so that two changes never bear one
  * mtime. What the effects of one request do, they do together: nothing else runs between them.
  *
+ * A FULL STORE refuses what grows (-ENOSPC), or, with a policy, first gives up files (kvcore/tree/evict.h): before the
+ * request runs, as many as it could need room for, each an unlink like that of an expired file.
+ *
  * Replies borrow: from the tree, and from scratch memory that the next request reuses.
  */
 #ifndef KV_SERVER_STORE_H
@@ -15,6 +18,7 @@
 #include "kvcore/base/buf.h"
 #include "kvcore/base/clock.h"
 #include "kvcore/rpc/request.h"
+#include "kvcore/tree/evict.h"
 #include "kvcore/tree/tree.h"
 
 struct kv_fields;
@@ -46,8 +50,9 @@ struct store_info_source {
 };
 
 struct store_options {
-    uint64_t memory_bytes_max; /* past it growth is ENOSPC */
-    const char *password;      /* NULL or "": none; borrowed */
+    uint64_t memory_bytes_max;  /* past it growth is ENOSPC, unless ... */
+    enum evict_policy eviction; /* ... files are given up for it */
+    const char *password;       /* NULL or "": none; borrowed */
     uint64_t hash_seed;
     uint32_t root_uid, root_gid, root_mode;
     struct clock *clock;
@@ -60,13 +65,15 @@ struct store {
     struct store_sink *sinks;
     struct store_info_source *info_sources;
     struct store_keeper *keeper; /* NULL: none; borrowed */
-    uint64_t index;              /* of the last write request that changed something */
-    int64_t last_time_ns;        /* of the last change */
+    struct evict evict;
+    uint64_t index;       /* of the last write request that changed something */
+    int64_t last_time_ns; /* of the last change */
     int64_t started_ms;
     uint64_t next_session;
     uint64_t sessions; /* now */
     uint64_t requests; /* so far */
     uint64_t expired;  /* nodes removed because their time had come */
+    uint64_t evicted;  /* ... because the store was full */
     uint64_t op_counts[KV_OP_COUNT];
     struct buf scratch[2]; /* what replies point to: rows (pieces, entries, fields), and text */
 };
@@ -83,6 +90,10 @@ void store_session_end(struct store *store, struct session *session);
 /* Runs one request and fills the reply, which need not be cleared before. The reply is borrowed until the next call. */
 void store_execute(struct store *store, struct session *session, const struct kv_request *request,
                    struct kv_reply *reply);
+
+/* This request will be executed soon, after `steps_left` others (3, 2, 1: called for each): begins to fetch the nodes
+ * that it names, since most of a small request's time is waiting for memory. Changes nothing. */
+void store_fetch(const struct store *store, const struct kv_request *request, unsigned steps_left);
 
 /* Removes up to `max` nodes whose time has come. Returns how many. The owner calls it now and then; each request does
  * for what it touches. */

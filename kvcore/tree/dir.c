@@ -34,6 +34,11 @@ size_t dir_count(const struct dir *dir) { return dir->hash.count; }
 
 struct dentry *dir_find(const struct dir *dir, struct bytes name) { return dir_hash_find(&dir->hash, name); }
 
+void dir_fetch(const struct dir *dir, struct bytes name, unsigned steps_left)
+{
+    dir_hash_fetch(&dir->hash, name, steps_left);
+}
+
 int dir_insert(struct dir *dir, struct mem *mem, struct dentry *dentry)
 {
     int rc = dir_hash_insert(&dir->hash, mem, dentry);

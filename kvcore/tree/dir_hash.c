@@ -260,6 +260,26 @@ struct dentry *dir_hash_find(const struct dir_hash *hash, struct bytes name)
     return NULL;
 }
 
+void dir_hash_fetch(const struct dir_hash *hash, struct bytes name, unsigned steps_left)
+{
+    if (hash->count == 0)
+        return;
+    uint64_t cookie = dir_hash_cookie(hash, name);
+    const struct segment *segment = segment_of(hash, cookie);
+    if (steps_left >= 3) {
+        __builtin_prefetch(segment);
+        return;
+    }
+    size_t at = segment_next(segment, tag_of(cookie), 0);
+    if (at == segment->count)
+        return;
+    struct dentry **entry = &segment_entries(segment)[at];
+    if (steps_left == 2)
+        __builtin_prefetch(entry);
+    else
+        __builtin_prefetch(*entry);
+}
+
 int dir_hash_insert(struct dir_hash *hash, struct mem *mem, struct dentry *dentry)
 {
     CHECK(!dir_hash_find(hash, dentry_name(dentry)));

@@ -27,6 +27,7 @@ void dir_hash_close(struct dir_hash *hash, struct mem *mem);
 
 /* As the functions of dir.h of the same names. */
 struct dentry *dir_hash_find(const struct dir_hash *hash, struct bytes name);
+void dir_hash_fetch(const struct dir_hash *hash, struct bytes name, unsigned steps_left);
 int dir_hash_insert(struct dir_hash *hash, struct mem *mem, struct dentry *dentry);
 void dir_hash_remove(struct dir_hash *hash, struct mem *mem, struct dentry *dentry);
 void dir_hash_replace(struct dir_hash *hash, const struct dentry *was, struct dentry *now);

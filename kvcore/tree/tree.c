@@ -184,6 +184,24 @@ int tree_walk(const struct tree *tree, struct bytes key, bool follow, struct tre
     return rc;
 }
 
+void tree_fetch(const struct tree *tree, struct bytes key, unsigned steps_left)
+{
+    const struct node *dir = tree->root;
+    for (;;) {
+        const char *slash = key.len ? memchr(key.data, '/', key.len) : NULL;
+        if (!slash) {
+            dir_fetch(node_dir(dir), key, steps_left);
+            return;
+        }
+        struct bytes name = bytes_make(key.data, (size_t)(slash - key.data));
+        const struct node *node = tree_lookup(dir, name);
+        if (!node || !node_is_dir(node))
+            return;
+        dir = node;
+        key = bytes_make(slash + 1, key.len - name.len - 1);
+    }
+}
+
 static unsigned slot_of_place(const struct tree *tree, const struct node *dir, struct bytes name)
 {
     while (dir != tree->root) {

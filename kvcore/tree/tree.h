@@ -68,6 +68,9 @@ struct tree_place {
  * "missing/../x"). *ret_place is undefined then. The key must be valid (key_check) or empty. */
 int tree_walk(const struct tree *tree, struct bytes key, bool follow, struct tree_place *ret_place);
 
+/* dir_fetch, for the last component of a key. Symlinks on the way are not followed: then nothing is fetched. */
+void tree_fetch(const struct tree *tree, struct bytes key, unsigned steps_left);
+
 /* The id that the next node created in `dir` under `name` gets: slot of the key, that slot's next sequence. */
 uint64_t tree_next_id(const struct tree *tree, const struct node *dir, struct bytes name);
 
