@@ -62,8 +62,9 @@ PROGRAMS := $(if $(wildcard kvcore/server/main.c),$(BIN)/kvcored) $(if $(wildcar
 	$(if $(wildcard fsd/main.c),$(BIN)/kvfs $(BIN)/mount.kvfs)
 # What several tests of a folder share (a model, say) lies beside them, under a name without test_ or fuzz_.
 LIBTESTS := $(BUILD)/libtests.a
-SHARED := $(filter-out $(BUILD)/obj/tests/unit/test_% $(BUILD)/obj/tests/fuzz/fuzz_%,$(call objects,tests/unit/*.c tests/fuzz/*.c))
-UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+SHARED := $(filter-out $(foreach kind,unit/test_% sim/test_% fuzz/fuzz_%,$(BUILD)/obj/tests/$(kind)), \
+	$(call objects,tests/unit/*.c tests/sim/*.c tests/fuzz/*.c))
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 SOURCES := $(sort $(foreach folder,kvcore/* fsd replica sentinel tests/*,$(wildcard $(folder)/*.c $(folder)/*.h)))
