@@ -1,6 +1,7 @@
 #include "tests/sim/story.h"
 
 #include "kvcore/log/record.h"
+#include "kvcore/log/snapshot.h"
 #include "tests/unit/tree_model.h"
 
 #include <setjmp.h>
@@ -165,4 +166,22 @@ void story_expect_recovered(struct disk *disk, uint64_t at_least, uint64_t at_mo
     tree_verify(ret->tree);
     assert_true(story_digest(ret->tree) == digests[ret->index]);
     tree_free(ret->tree);
+}
+
+int story_snapshot(struct disk *disk, uint64_t index)
+{
+    struct tree *tree = fresh_tree();
+    struct snapshot *snapshot;
+    const struct snapshot_info info = {.epoch = 1, .index = index, .time_ns = (int64_t)index};
+    for (uint64_t i = 1; i <= index; i++)
+        apply_story(tree, i);
+    int rc = snapshot_start(tree, disk, &info, &snapshot);
+    assert_int_equal(rc, 0);
+    do {
+        assert_true(snapshot_slice(snapshot, 1 << 20) >= 0);
+        rc = snapshot_write(snapshot);
+    } while (rc == 0);
+    snapshot_end(snapshot);
+    tree_free(tree);
+    return rc;
 }

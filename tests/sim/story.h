@@ -13,6 +13,9 @@ int story_drop(void **state);
 /* 1..STORY_RECORDS: a whole record. */
 struct bytes story_record(uint64_t index);
 
+/* Writes a snapshot of the tree after that record. 1: it is safely on disk; negative. */
+int story_snapshot(struct disk *disk, uint64_t index);
+
 /* All of a tree in a number: every attribute, name and byte. */
 uint64_t story_digest(const struct tree *tree);
 

@@ -1,8 +1,9 @@
 /* The append-only file and recovery on a disk that loses what was not synced.
  *
- * A run appends random records to a log in short segments, writes, syncs, prepares, rotates, and keeps in mind what was
- * called synced. Then the power goes off in some call, or a call fails, and recovery must find all of that, and of the
- * rest a prefix: the tree after record N, for an N that was reached, byte by byte.
+ * A run appends random records to a log in short segments, writes, syncs, prepares, rotates, takes snapshots and
+ * removes what they hold, and keeps in mind what was called synced. Then the power goes off in some call, or a call
+ * fails, and recovery must find all of that, and of the rest a prefix: the tree after record N, for an N that was
+ * reached, byte by byte.
  */
 #include "kvcore/base/error.h"
 #include "kvcore/log/aof.h"
@@ -37,6 +38,19 @@ static int open_life(struct life *life, const struct recovery *recovery)
     return rc;
 }
 
+/* A snapshot of now, a new segment behind it, and the segments before it are gone. */
+static int replace_log(struct life *life)
+{
+    uint64_t index = life->appended;
+    int rc = aof_rotate(life->aof);
+    if (rc == 0)
+        rc = story_snapshot(life->disk, index);
+    if (rc < 0)
+        return rc;
+    life->synced = index;
+    return aof_remove_until(life->aof, index);
+}
+
 static int live_a_step(struct life *life)
 {
     uint64_t index = 0;
@@ -52,6 +66,8 @@ static int live_a_step(struct life *life)
         return 0;
     case 2:
         return chance_below(life->chance, 4) ? 0 : aof_rotate(life->aof);
+    case 6:
+        return chance_below(life->chance, 4) ? 0 : replace_log(life);
     case 3:
     case 4:
     case 5:
@@ -173,10 +189,16 @@ static void a_full_disk_refuses_by_room_and_goes_on_when_there_is_some(void **st
     uint64_t index;
     disk_sim_set_budget(life.disk, 3 * SEGMENT_BYTES);
     assert_int_equal(open_life(&life, &recovery), 0);
-    while (live(&life, 1) == 0)
-        ;
-    uint64_t refused = life.appended + 1;
+    uint64_t refused = 1;
+    for (; aof_room(life.aof, story_record(refused).len) == 0; refused++) {
+        assert_int_equal(aof_append(life.aof, refused, story_record(refused)), 0);
+        if (chance_below(&chance, 2))
+            assert_int_equal(aof_write(life.aof), 0);
+        if (chance_below(&chance, 8) == 0)
+            aof_prepare(life.aof);
+    }
     assert_int_equal(aof_room(life.aof, story_record(refused).len), -ENOSPC);
+    life.appended = refused - 1;
     assert_int_equal(aof_error(life.aof), 0);
     assert_int_equal(aof_write(life.aof), 0); /* what it had room for goes through */
     assert_int_equal(aof_sync(life.aof, &index), 0);

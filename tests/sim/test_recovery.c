@@ -3,6 +3,7 @@
 #include "kvcore/log/aof.h"
 #include "kvcore/log/recovery_plan.h"
 #include "kvcore/log/segment_read.h"
+#include "kvcore/log/snapshot.h"
 #include "tests/sim/disk_sim.h"
 #include "tests/sim/story.h"
 
@@ -173,6 +174,111 @@ static void a_segment_under_anothers_name_is_refused(void **state)
     disk_free(disk);
 }
 
+/* Whole, under a good checksum, and wrong all the same. */
+static void a_record_out_of_order_is_not_taken(void **state)
+{
+    (void)state;
+    struct disk *disk = disk_sim_new(1);
+    const struct aof_options options = {.segment_bytes = 1 << 20, .epoch = 1};
+    struct aof *aof;
+    struct disk_file *file;
+    struct recovery recovery;
+    char name[LOG_NAME_BYTES];
+    uint64_t size;
+    assert_int_equal(aof_open(disk, &options, 0, NULL, 0, &aof), 0);
+    assert_int_equal(aof_append(aof, 1, story_record(1)), 0);
+    aof_close(aof);
+    segment_name(1, name);
+    assert_int_equal(disk_open(disk, name, DISK_WRITE, &file), 0);
+    assert_int_equal(disk_size(file, &size), 0);
+    assert_int_equal(disk_write(file, size, story_record(3).data, story_record(3).len), 0);
+    disk_close(file);
+    story_expect_recovered(disk, 1, 1, &recovery);
+    assert_int_equal(recovery.torn_bytes, story_record(3).len);
+    assert_non_null(strstr(recovery.report, "record 3 stands where 2 belongs"));
+    disk_free(disk);
+}
+
+static void flip(struct disk *disk, const char *name, size_t at)
+{
+    size_t len;
+    char *bytes = disk_sim_bytes(disk, name, &len);
+    assert_true(bytes && at < len);
+    bytes[at] ^= 1;
+}
+
+static void a_snapshot_saves_the_log_before_it(void **state)
+{
+    (void)state;
+    struct disk *disk = make_log();
+    struct layout layout;
+    struct recovery recovery;
+    assert_int_equal(story_snapshot(disk, 15), 1);
+    story_expect_recovered(disk, RECORDS, RECORDS, &recovery);
+    assert_int_equal(recovery.records, RECORDS - 15);
+    assert_non_null(strstr(recovery.snapshot, "snapshot-"));
+    for (unsigned segment = 0; segment < 2; segment++) { /* records 1 to 12 */
+        lay_out(disk, segment, &layout);
+        assert_int_equal(disk_remove(disk, layout.name), 0);
+    }
+    story_expect_recovered(disk, RECORDS, RECORDS, &recovery);
+    lay_out(disk, 2, &layout); /* records 13 to 18 */
+    assert_int_equal(disk_remove(disk, layout.name), 0);
+    assert_int_equal(story_recover(disk, &recovery), -EBADMSG);
+    disk_free(disk);
+}
+
+static void a_damaged_snapshot_falls_back_if_the_log_is_all_there(void **state)
+{
+    (void)state;
+    struct disk *disk = make_log();
+    struct layout layout;
+    struct recovery recovery;
+    char name[LOG_NAME_BYTES];
+    assert_int_equal(story_snapshot(disk, 8), 1);
+    assert_int_equal(story_snapshot(disk, 20), 1);
+    snapshot_name(20, name);
+    flip(disk, name, 60);
+    story_expect_recovered(disk, RECORDS, RECORDS, &recovery);
+    assert_non_null(strstr(recovery.report, name));
+    assert_int_equal(recovery.records, RECORDS - 8);
+
+    struct disk *other = disk_sim_clone(disk); /* without the older one the log from the start serves too */
+    snapshot_name(8, name);
+    flip(other, name, 60);
+    story_expect_recovered(other, RECORDS, RECORDS, &recovery);
+    lay_out(other, 0, &layout);
+    assert_int_equal(disk_remove(other, layout.name), 0); /* or not */
+    assert_int_equal(story_recover(other, &recovery), -EBADMSG);
+    disk_free(other);
+
+    for (unsigned segment = 2; segment < SEGMENTS; segment++) { /* the log ends before the damaged one did */
+        lay_out(disk, segment, &layout);
+        assert_int_equal(disk_remove(disk, layout.name), 0);
+    }
+    assert_int_equal(story_recover(disk, &recovery), -EBADMSG);
+    assert_non_null(strstr(story_why, "snapshot-00000000000000000020.rdb is damaged"));
+    disk_free(disk);
+}
+
+/* The log goes on behind the snapshot although its own end was lost, and the next start finds all. */
+static void a_snapshot_ahead_of_the_log_begins_a_new_segment(void **state)
+{
+    (void)state;
+    struct disk *disk = make_log();
+    const struct aof_options options = {.segment_bytes = 1 << 20, .epoch = 1};
+    struct aof *aof;
+    struct recovery recovery;
+    assert_int_equal(story_snapshot(disk, RECORDS + 10), 1);
+    story_expect_recovered(disk, RECORDS + 10, RECORDS + 10, &recovery);
+    assert_string_equal(recovery.segment, "");
+    assert_int_equal(aof_open(disk, &options, recovery.index, NULL, 0, &aof), 0);
+    assert_int_equal(aof_append(aof, RECORDS + 11, story_record(RECORDS + 11)), 0);
+    aof_close(aof);
+    story_expect_recovered(disk, RECORDS + 11, RECORDS + 11, &recovery);
+    disk_free(disk);
+}
+
 static void every_read_that_fails_is_told_and_nothing_is_written(void **state)
 {
     (void)state;
@@ -279,6 +385,10 @@ int main(void)
         cmocka_unit_test(a_segment_cut_at_any_length_is_a_torn_end_or_refused),
         cmocka_unit_test(a_missing_segment_is_refused),
         cmocka_unit_test(a_segment_under_anothers_name_is_refused),
+        cmocka_unit_test(a_record_out_of_order_is_not_taken),
+        cmocka_unit_test(a_snapshot_saves_the_log_before_it),
+        cmocka_unit_test(a_damaged_snapshot_falls_back_if_the_log_is_all_there),
+        cmocka_unit_test(a_snapshot_ahead_of_the_log_begins_a_new_segment),
         cmocka_unit_test(every_read_that_fails_is_told_and_nothing_is_written),
         cmocka_unit_test(progress_and_records_are_told_in_order),
         cmocka_unit_test(an_empty_directory_is_an_empty_tree),
