@@ -20,6 +20,8 @@ command_run run_ls, run_tree;
 command_run run_rm;
 /* cmd_admin.c */
 command_run run_info, run_ping;
+/* cmd_disk.c */
+command_run run_snapshot, run_sync;
 /* bench_main.c */
 command_run run_bench;
 
