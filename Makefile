@@ -33,8 +33,8 @@ endif
 
 # pkg-config may not be there yet when this file is read: each answer is asked for at first use, once.
 ask = $(eval $1 := $(shell pkg-config $2))$($1)
-CORE_CFLAGS = $(call ask,CORE_CFLAGS,--cflags libuv msgpack libconfuse jansson libxxhash libisal)
-CORE_LIBS = $(call ask,CORE_LIBS,--libs libuv msgpack libconfuse jansson libxxhash libisal)
+CORE_CFLAGS = $(call ask,CORE_CFLAGS,--cflags libuv msgpack libconfuse jansson libxxhash libisal libarchive)
+CORE_LIBS = $(call ask,CORE_LIBS,--libs libuv msgpack libconfuse jansson libxxhash libisal libarchive)
 FUSE_CFLAGS = $(call ask,FUSE_CFLAGS,--cflags fuse3)
 FUSE_LIBS = $(call ask,FUSE_LIBS,--libs fuse3)
 TEST_CFLAGS = $(call ask,TEST_CFLAGS,--cflags cmocka)

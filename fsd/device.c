@@ -109,6 +109,17 @@ static void end(struct device *device, int error)
     device->on_end(device, error);
 }
 
+/* Two messages that libfuse 3.14 does not know are laid out as older ones, which it takes them for. */
+static void translate(struct fs *fs, struct fuse_in_header *header)
+{
+    fs->asks_birth = header->opcode == STATX_OPCODE;
+    fs->asks_unnamed = header->opcode == FUSE_TMPFILE;
+    if (fs->asks_birth)
+        header->opcode = FUSE_GETATTR;
+    else if (fs->asks_unnamed)
+        header->opcode = FUSE_CREATE;
+}
+
 /* Reads and runs one request. False: there is none, or the session is over. */
 static bool serve_one(struct device *device, int *ret_error)
 {
@@ -116,9 +127,7 @@ static bool serve_one(struct device *device, int *ret_error)
     if (len > 0) {
         struct fuse_in_header *header = device->buffer.mem;
         own_count(&device->fs->own, header->opcode, (size_t)len);
-        device->fs->asks_birth = header->opcode == STATX_OPCODE;
-        if (device->fs->asks_birth)
-            header->opcode = FUSE_GETATTR;
+        translate(device->fs, header);
         fuse_session_process_buf(device->session, &device->buffer);
     } else if (len != -EINTR && len != -EAGAIN) {
         *ret_error = len; /* 0: unmounted */

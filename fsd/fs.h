@@ -70,7 +70,8 @@ struct fs {
     struct notifier *notifier; /* borrowed; NULL where the kernel keeps nothing anyway */
     struct attr_view view;
     struct own own;
-    bool asks_birth; /* the request that is being run is a getattr that wants the time of birth too (statx.h) */
+    bool asks_birth;   /* the request that is being run is a getattr that wants the time of birth too (statx.h) */
+    bool asks_unnamed; /* it is a create of a file that is to have no name (O_TMPFILE) */
     struct inodes inodes;
     struct releases releases;
     struct kv_attr root; /* as last known */

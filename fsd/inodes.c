@@ -116,6 +116,15 @@ bool inodes_hold(struct inodes *inodes, uint64_t id)
     return slot;
 }
 
+bool inodes_let_go(struct inodes *inodes, uint64_t id)
+{
+    struct inode_slot *slot = find(inodes, id);
+    bool held = slot && slot->held;
+    if (held)
+        slot->held = 0;
+    return held;
+}
+
 void inodes_mark_setid(struct inodes *inodes, uint64_t id)
 {
     struct inode_slot *slot = find(inodes, id);

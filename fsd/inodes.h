@@ -55,6 +55,9 @@ bool inodes_forget(struct inodes *inodes, uint64_t id, uint64_t lookups);
 /* The store holds this node for us. False where the kernel does not know it (any more): release it at once. */
 bool inodes_hold(struct inodes *inodes, uint64_t id);
 
+/* The node has a name again: it is not to be held any more. True: it was, release it. */
+bool inodes_let_go(struct inodes *inodes, uint64_t id);
+
 /* Remembers that the node has S_ISUID or S_ISGID. */
 void inodes_mark_setid(struct inodes *inodes, uint64_t id);
 bool inodes_is_setid(const struct inodes *inodes, uint64_t id);

@@ -51,9 +51,12 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     if (refuse_long(req, name) || own_lookup(req, parent, name))
         return;
-    /* "." is asked for by open_by_handle_at(2), to get at an inode that the kernel has dropped. */
-    bool by_id = strcmp(name, ".") == 0;
-    struct kv_request request = {.op = KV_OP_STAT, .node = by_id ? kv_ref_id(id_of_ino(parent)) : named(parent, name)};
+    /* "." is asked for by open_by_handle_at(2), to get at an inode that the kernel has dropped, and ".." to find its
+     * way up from a directory. */
+    bool up = strcmp(name, "..") == 0, by_id = up || strcmp(name, ".") == 0;
+    struct kv_request request = {.op = KV_OP_STAT,
+                                 .options = up ? KV_OPT_PARENT : 0,
+                                 .node = by_id ? kv_ref_id(id_of_ino(parent)) : named(parent, name)};
     fs_run(req, finish_lookup, by_id ? id_of_ino(parent) : 0, &request);
 }
 
@@ -98,9 +101,42 @@ static const struct kv_request *finish_create(struct fs_call *call, const struct
     return &call->second;
 }
 
+/* The store holds the file for us, as one that has lost its last name: it goes when the kernel has forgotten it. */
+static const struct kv_request *finish_unnamed(struct fs_call *call, const struct kv_reply *reply)
+{
+    if (reply->error)
+        return reply_created(call, reply);
+    struct fs *fs = call->fs;
+    uint64_t id = reply->attr.id;
+    int rc = inodes_add(&fs->inodes, id, false); /* a lookup of our own, so that it is known before the answer */
+    if (rc < 0) {
+        releases_add(&fs->releases, id);
+        fuse_reply_err(call->req, -rc);
+        return NULL;
+    }
+    inodes_hold(&fs->inodes, id);
+    reply_created(call, reply);
+    fs_forget(fs, id, 1);
+    return NULL;
+}
+
+static bool create_unnamed(fuse_req_t req, fuse_ino_t parent, mode_t mode, int flags)
+{
+    if (!fs_of(req)->asks_unnamed)
+        return false;
+    struct fs_call *call = fs_call(req, finish_unnamed);
+    if (!call)
+        return true;
+    call->flags = flags;
+    struct kv_request request = new_node(req, KV_OP_TMPFILE, parent, "", mode);
+    request.node = kv_ref_id(id_of_ino(parent));
+    fs_submit(call, &request);
+    return true;
+}
+
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *file)
 {
-    if (refuse_long(req, name))
+    if (create_unnamed(req, parent, mode, file->flags) || refuse_long(req, name))
         return;
     struct fs_call *call = fs_call(req, finish_create);
     if (!call)
@@ -141,12 +177,21 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
     fs_run(req, finish_entry, 0, &request);
 }
 
+/* A file made without a name was held for us until now. */
+static const struct kv_request *finish_link(struct fs_call *call, const struct kv_reply *reply)
+{
+    struct fs *fs = call->fs;
+    if (!reply->error && inodes_let_go(&fs->inodes, reply->attr.id))
+        releases_add(&fs->releases, reply->attr.id);
+    return finish_entry(call, reply);
+}
+
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
     if (refuse_long(req, name))
         return;
     struct kv_request request = {.op = KV_OP_LINK, .node = kv_ref_id(id_of_ino(ino)), .target = named(parent, name)};
-    fs_run(req, finish_entry, 0, &request);
+    fs_run(req, finish_link, 0, &request);
 }
 
 /* readlink: readlink, or err. The reply needs a terminator, which the store's bytes do not have. */

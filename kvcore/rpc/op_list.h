@@ -47,8 +47,9 @@
     X(TTL, "ttl", "n", 0, KV_OP_I | KV_OP_F, INT)                                                                      \
     X(PERSIST, "persist", "n", 0, KV_OP_W | KV_OP_F, BOOL)                                                             \
     /* names */                                                                                                        \
-    X(STAT, "stat", "n", KV_OPT_FOLLOW, KV_OP_I, ATTR)                                                                 \
+    X(STAT, "stat", "n", KV_OPT_FOLLOW | KV_OPT_PARENT, KV_OP_I, ATTR)                                                 \
     X(CREATE, "create", "n", KV_OWNER_OPTIONS | KV_OPT_UMASK | KV_OPT_NX, KV_OP_W, ATTR)                               \
+    X(TMPFILE, "tmpfile", "n", KV_OWNER_OPTIONS | KV_OPT_UMASK, KV_OP_W, ATTR)                                         \
     X(MKNOD, "mknod", "n", KV_OWNER_OPTIONS | KV_OPT_UMASK | KV_OPT_RDEV, KV_OP_W, ATTR)                               \
     X(MKDIR, "mkdir", "n", KV_OWNER_OPTIONS | KV_OPT_UMASK | KV_OPT_PARENTS, KV_OP_W, ATTR)                            \
     X(SYMLINK, "symlink", "nv", KV_OPT_UID | KV_OPT_GID, KV_OP_W, ATTR)                                                \
@@ -96,6 +97,7 @@
     X(LIMIT, "limit", UINT32, limit)                                                                                   \
     X(LONG, "long", BOOL, op)                                                                                          \
     X(FOLLOW, "follow", BOOL, op)                                                                                      \
+    X(PARENT, "parent", BOOL, op)                                                                                      \
     X(PARENTS, "parents", BOOL, op)                                                                                    \
     X(NOREPLACE, "noreplace", BOOL, op)                                                                                \
     X(EXCHANGE, "exchange", BOOL, op)                                                                                  \

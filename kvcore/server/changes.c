@@ -31,7 +31,8 @@ size_t changes_of(const struct effect *effect, struct change *changes)
         entry(&list, effect->dir, effect->name);
         break;
     case EFFECT_CREATE:
-        entry(&list, effect->dir, effect->name);
+        if (!(effect->flags & EFFECT_HOLD)) /* with it, the node has no name that anybody could know */
+            entry(&list, effect->dir, effect->name);
         break;
     case EFFECT_UNLINK:
     case EFFECT_RMDIR:

@@ -64,9 +64,8 @@ int exec_expire(struct exec *exec, struct node *node);
 /* Applies it and tells the sinks. */
 int exec_apply(struct exec *exec, struct effect *effect);
 
-/* `session` holds a node that lost its last name (effect.ret_held). Where there is no memory to note it, it is let go.
- */
-void exec_hold(struct exec *exec, struct session *session, uint64_t id);
+/* `session` holds a node without a name (effect.ret_held). -ENOMEM: there is no memory to note it, it was let go. */
+int exec_hold(struct exec *exec, struct session *session, uint64_t id);
 
 /* Is there memory for so many bytes more? -ENOSPC with a text. */
 int exec_admit(struct exec *exec, uint64_t more_bytes);
@@ -84,6 +83,9 @@ int exec_set_expiry(struct exec *exec, struct node **node, int64_t expires_ns);
 /* Creates a node at an empty place: owner and mode from the request's options, or as the parent's. */
 int exec_create(struct exec *exec, const struct tree_place *place, uint32_t type, uint32_t default_mode,
                 struct bytes value, uint64_t rdev, struct node **ret_node);
+
+/* A file without a name, held, to be born in `dir`: owner and mode as exec_create. */
+int exec_create_unnamed(struct exec *exec, struct node *dir, struct node **ret_node);
 
 /* --- POSIX ACLs (exec_acl.c) --- */
 

@@ -63,7 +63,11 @@ int exec_create_inheriting(struct exec *exec, const struct node *dir, struct eff
     if (rc == 0 && node_is_dir(node))
         rc = set_xattr(exec, &node, ACL_DEFAULT, acl);
     if (rc < 0) {
-        struct effect undo = exec_effect(exec, node_is_dir(node) ? EFFECT_RMDIR : EFFECT_UNLINK);
+        bool unnamed = effect->flags & EFFECT_HOLD;
+        struct effect undo = exec_effect(exec, unnamed             ? EFFECT_RELEASE
+                                               : node_is_dir(node) ? EFFECT_RMDIR
+                                                                   : EFFECT_UNLINK);
+        undo.id = effect->id;
         undo.dir = effect->dir;
         undo.name = effect->name;
         exec_apply(exec, &undo);

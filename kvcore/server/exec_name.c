@@ -7,10 +7,33 @@
 
 enum { COOKIE_GROUP_MIN = 64 /* dir_scan's duty for its caller */ };
 
+static int find_directory(struct exec *exec, struct node **ret_dir)
+{
+    int rc = exec_node(exec, &exec->request->node, ret_dir);
+    if (rc < 0)
+        return rc;
+    return node_is_dir(*ret_dir) ? 0 : -ENOTDIR;
+}
+
+/* The root is its own. */
+static int directory_above(const struct node *node, struct node **ret_dir)
+{
+    if (!node_is_dir(node))
+        return -ENOTDIR; /* it may have many names, or none */
+    const struct dentry *dentry = node_dir_dentry(node);
+    if (!dentry && node->id != ROOT_ID)
+        return -ENOENT;
+    if (dentry)
+        *ret_dir = dentry->dir;
+    return 0;
+}
+
 int exec_STAT(struct exec *exec)
 {
     struct node *node;
     int rc = exec_node(exec, &exec->request->node, &node);
+    if (rc == 0 && exec->request->options & KV_OPT_PARENT)
+        rc = directory_above(node, &node);
     if (rc < 0)
         return rc;
     exec_reply_attr(exec, node);
@@ -49,6 +72,18 @@ int exec_CREATE(struct exec *exec)
         return rc;
     exec_reply_attr(exec, node);
     return 0;
+}
+
+int exec_TMPFILE(struct exec *exec)
+{
+    struct node *dir, *node;
+    int rc = find_directory(exec, &dir);
+    if (rc == 0)
+        rc = exec_create_unnamed(exec, dir, &node);
+    if (rc < 0)
+        return rc;
+    exec_reply_attr(exec, node);
+    return exec_hold(exec, exec->session, node->id);
 }
 
 int exec_MKNOD(struct exec *exec)
@@ -146,7 +181,7 @@ static int reply_held(struct exec *exec, uint64_t id)
 {
     bool holds = exec->request->options & KV_OPT_HOLD;
     if (id && holds)
-        exec_hold(exec, exec->session, id);
+        (void)exec_hold(exec, exec->session, id); /* the name is gone either way */
     exec_reply_uint(exec, holds ? id : 0);
     return 0;
 }
@@ -223,14 +258,6 @@ int exec_RENAME(struct exec *exec)
 }
 
 /* --- listings --- */
-
-static int find_directory(struct exec *exec, struct node **ret_dir)
-{
-    int rc = exec_node(exec, &exec->request->node, ret_dir);
-    if (rc < 0)
-        return rc;
-    return node_is_dir(*ret_dir) ? 0 : -ENOTDIR;
-}
 
 static size_t page_size(const struct kv_request *request, size_t least)
 {

@@ -186,22 +186,15 @@ int exec_make_parents(struct exec *exec, struct tree_place *place)
     return 0;
 }
 
-int exec_create(struct exec *exec, const struct tree_place *place, uint32_t type, uint32_t default_mode,
-                struct bytes value, uint64_t rdev, struct node **ret_node)
+/* A new node in this directory, its owner and mode as the request or the directory says; the umask comes later. */
+static struct effect creation(const struct exec *exec, const struct node *dir, struct bytes name, uint32_t type,
+                              uint32_t default_mode)
 {
     const struct kv_request *request = exec->request;
-    struct node *dir = place->dir;
-    if (!dir) /* named by id, or the root: it is there already */
-        return -EEXIST;
-    int rc = exec_check_key(exec, place);
-    if (rc == 0)
-        rc = exec_admit(exec, NODE_COST_BYTES + value.len);
-    if (rc < 0)
-        return rc;
     struct effect effect = exec_effect(exec, EFFECT_CREATE);
     effect.dir = dir->id;
-    effect.name = place->name;
-    effect.id = tree_next_id(exec->tree, dir, place->name);
+    effect.name = name;
+    effect.id = tree_next_id(exec->tree, dir, name);
     effect.mode = type | ((request->options & KV_OPT_MODE ? request->mode : default_mode) & 07777);
     effect.uid = request->options & KV_OPT_UID ? request->uid : dir->uid;
     effect.gid = request->options & KV_OPT_GID ? request->gid : dir->gid;
@@ -209,20 +202,49 @@ int exec_create(struct exec *exec, const struct tree_place *place, uint32_t type
         effect.gid = dir->gid;
         effect.mode |= type == S_IFDIR ? S_ISGID : 0;
     }
-    effect.value = value;
-    effect.rdev = rdev;
-    if (exec_inherits(dir, type)) {
-        rc = exec_create_inheriting(exec, dir, &effect, ret_node);
+    return effect;
+}
+
+static int create(struct exec *exec, const struct node *dir, struct effect *effect, struct node **ret_node)
+{
+    int rc;
+    if (exec_inherits(dir, effect->mode & S_IFMT)) {
+        rc = exec_create_inheriting(exec, dir, effect, ret_node);
+    } else {
+        if (exec->request->options & KV_OPT_UMASK)
+            effect->mode &= ~(exec->request->umask & 0777);
+        rc = exec_apply(exec, effect);
         if (rc == 0)
-            evict_born(&exec->store->evict, exec->tree, *ret_node);
-        return rc;
+            *ret_node = effect->ret_node;
     }
-    if (request->options & KV_OPT_UMASK)
-        effect.mode &= ~(request->umask & 0777);
-    rc = exec_apply(exec, &effect);
     if (rc < 0)
         return rc;
-    evict_born(&exec->store->evict, exec->tree, effect.ret_node);
-    *ret_node = effect.ret_node;
+    evict_born(&exec->store->evict, exec->tree, *ret_node);
     return 0;
+}
+
+int exec_create(struct exec *exec, const struct tree_place *place, uint32_t type, uint32_t default_mode,
+                struct bytes value, uint64_t rdev, struct node **ret_node)
+{
+    if (!place->dir) /* named by id, or the root: it is there already */
+        return -EEXIST;
+    int rc = exec_check_key(exec, place);
+    if (rc == 0)
+        rc = exec_admit(exec, NODE_COST_BYTES + value.len);
+    if (rc < 0)
+        return rc;
+    struct effect effect = creation(exec, place->dir, place->name, type, default_mode);
+    effect.value = value;
+    effect.rdev = rdev;
+    return create(exec, place->dir, &effect, ret_node);
+}
+
+int exec_create_unnamed(struct exec *exec, struct node *dir, struct node **ret_node)
+{
+    int rc = exec_admit(exec, NODE_COST_BYTES);
+    if (rc < 0)
+        return rc;
+    struct effect effect = creation(exec, dir, (struct bytes){0}, S_IFREG, 0644);
+    effect.flags = EFFECT_HOLD;
+    return create(exec, dir, &effect, ret_node);
 }

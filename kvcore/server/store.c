@@ -378,14 +378,16 @@ struct effect exec_effect(const struct exec *exec, enum effect_kind kind)
     return (struct effect){.kind = kind, .version = exec->index, .time_ns = exec->now_ns};
 }
 
-void exec_hold(struct exec *exec, struct session *session, uint64_t id)
+int exec_hold(struct exec *exec, struct session *session, uint64_t id)
 {
     uintptr_t times = (uintptr_t)radix_find(&session->held, id);
-    if (radix_set(&session->held, &exec->tree->mem, id, (void *)(times + 1)) == 0)
-        return;
+    int rc = radix_set(&session->held, &exec->tree->mem, id, (void *)(times + 1));
+    if (rc == 0)
+        return 0;
     struct effect release = exec_effect(exec, EFFECT_RELEASE);
     release.id = id;
     exec_apply(exec, &release);
+    return rc;
 }
 
 /* Does the keeper want the node that this effect would take the last name of? */
@@ -410,7 +412,7 @@ int exec_apply(struct exec *exec, struct effect *effect)
     if (rc < 0)
         return rc;
     if (kept && effect->ret_held)
-        exec_hold(exec, exec->store->keeper->session, effect->ret_held);
+        (void)exec_hold(exec, exec->store->keeper->session, effect->ret_held);
     exec->changed = true;
     effect->found = NULL; /* it may be gone, or have moved */
     if (effect->kind == EFFECT_RENAME && (effect->flags & EFFECT_EXCHANGE || node_is_dir(effect->ret_node)))

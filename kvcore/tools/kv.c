@@ -22,6 +22,7 @@
 #define DEFAULT_TIMEOUT_MS 5000
 
 #define VALUE_HELP    "Without VALUE, or when it is '-', the value is read from standard input.\n"
+#define QUIET_HELP    "  -q, --quiet    no progress on the terminal\n"
 #define DURATION_HELP "A DURATION is a number with a unit: 10 (seconds), 10s, 500ms, 5m, 2h, 1d, 1h30m.\n"
 
 static command_run run_help;
@@ -86,6 +87,26 @@ static const struct command commands[] = {
     {"ln", "[-s] FROM TO", "Give a key a second name, or with -s make a symbolic link",
      "FROM is a key; with -s, any text that TO shall lead to.\n\n  -s, --symbolic    a symbolic link\n", run_ln},
     {"readlink", "KEY", "Print where a symbolic link leads", NULL, run_readlink},
+    {"import", "[-q] DIR [KEY]", "Copy a directory of this machine into the store",
+     "All that DIR has goes below KEY, a directory's key, or into the root: owners, modes, times, xattrs, ACLs, "
+     "symbolic\n"
+     "and hard links, special files, holes. What is there with the same type, size and time is left as it is, so an\n"
+     "import that was interrupted goes on where it was; nothing is removed.\n\n" QUIET_HELP,
+     run_import},
+    {"export", "[-q] [KEY] DIR", "Copy the store, or a directory of it, to this machine",
+     "The counterpart of import. DIR is made where it is missing. Who is not root becomes the owner of the "
+     "files.\n\n" QUIET_HELP,
+     run_export},
+    {"dump", "[-q] FILE", "Write the whole store to one file",
+     "FILE is a tar archive (pax, lz4) that tar can read, '-' standard output. It stands under FILE.part until it is\n"
+     "whole. What changes meanwhile is in it as it was at some moment of the dump; each short file is of one "
+     "moment.\n\n" QUIET_HELP,
+     run_dump},
+    {"load", "[-q] [--merge | --check] FILE", "Fill a store from a dump",
+     "All of FILE is checked before anything is changed, unless it is '-', standard input.\n\n"
+     "  --merge    the store need not be empty: files of the dump replace those of the same name\n"
+     "  --check    only check the file; no store is needed\n" QUIET_HELP,
+     run_load},
     {"info", "[SECTION]", "Show the server's figures, all or of one section", NULL, run_info},
     {"sync", "", "Wait until all that was changed is on the server's disk", NULL, run_sync},
     {"snapshot", "[-w]", "Have the server write a snapshot of all it holds",

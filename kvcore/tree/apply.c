@@ -122,9 +122,35 @@ static int make_node(struct tree *tree, const struct effect *effect, struct node
     return 0;
 }
 
+/* As O_TMPFILE of open(2): the directory says in which slot the node is born, and is not changed. */
+static int create_unnamed(struct tree *tree, struct effect *effect)
+{
+    struct node *node, *dir = tree_find(tree, effect->dir);
+    if (!dir)
+        return -ENOENT;
+    if (!node_is_dir(dir))
+        return -ENOTDIR;
+    if (S_ISDIR(effect->mode)) /* nothing could be done with it: a directory cannot be linked */
+        return -EPERM;
+    effect->name.len = 0;
+    int rc = make_node(tree, effect, &node);
+    if (rc < 0)
+        return rc;
+    rc = names_enter_unnamed(tree, &node);
+    if (rc < 0) {
+        node_free(node, &tree->mem);
+        return rc;
+    }
+    effect->ret_node = node;
+    effect->ret_held = node->id;
+    return 0;
+}
+
 static int apply_create(struct tree *tree, struct effect *effect)
 {
     CHECK(!S_ISLNK(effect->mode) || (effect->value.len > 0 && effect->value.len <= SYMLINK_BYTES_MAX));
+    if (effect->flags & EFFECT_HOLD)
+        return create_unnamed(tree, effect);
     struct node *dir, *node;
     int rc = find_dir(tree, effect->dir, &dir);
     if (rc < 0)
@@ -149,7 +175,7 @@ static int apply_create(struct tree *tree, struct effect *effect)
 static int apply_link(struct tree *tree, struct effect *effect)
 {
     struct node *dir, *node = find_node(tree, effect);
-    if (!node || node_nlink(node) == 0)
+    if (!node || (node_nlink(node) == 0 && !(node->flags & NODE_UNNAMED)))
         return -ENOENT;
     if (node_is_dir(node))
         return -EPERM;

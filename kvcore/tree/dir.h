@@ -43,6 +43,14 @@ void dir_fetch(const struct dir *dir, struct bytes name, unsigned steps_left);
 /* Adds a dentry whose name is not there yet (checked). -ENOMEM (unchanged). Borrows it until dir_remove. */
 int dir_insert(struct dir *dir, struct mem *mem, struct dentry *dentry);
 
+/* BULK. Many names come at once: dir_drop_order gives up the order by name, dir_insert, dir_remove and dir_replace
+ * leave it alone, and dir_build_order makes it anew by one sort, which costs a fraction of so many insertions. In
+ * between there is no dir_list (checked). */
+void dir_drop_order(struct dir *dir, struct mem *mem);
+bool dir_has_order(const struct dir *dir);
+/* -ENOMEM: there is still none. */
+int dir_build_order(struct dir *dir, struct mem *mem);
+
 /* Takes out a dentry that is there (checked). Never fails. */
 void dir_remove(struct dir *dir, struct mem *mem, struct dentry *dentry);
 

@@ -379,3 +379,14 @@ size_t dir_hash_scan(const struct dir_hash *hash, uint64_t after, struct dentry 
     }
     return count;
 }
+
+void dir_hash_all(const struct dir_hash *hash, struct dentry **ret_list)
+{
+    size_t run = 1;
+    for (size_t i = 0; hash->count && i < slot_count(hash); i += run) {
+        const struct segment *segment = slots_of(hash)[i];
+        run = run_of(hash, segment->depth);
+        memcpy(ret_list, segment_entries(segment), segment->count * sizeof(*ret_list));
+        ret_list += segment->count;
+    }
+}

@@ -33,6 +33,8 @@ void dir_hash_remove(struct dir_hash *hash, struct mem *mem, struct dentry *dent
 void dir_hash_replace(struct dir_hash *hash, const struct dentry *was, struct dentry *now);
 uint64_t dir_hash_cookie(const struct dir_hash *hash, struct bytes name);
 size_t dir_hash_scan(const struct dir_hash *hash, uint64_t after, struct dentry **found, size_t max);
+/* All dentries, hash->count of them, in no useful order. */
+void dir_hash_all(const struct dir_hash *hash, struct dentry **ret_list);
 
 /* dir_new with another hash than XXH3, so that a test can make cookies collide. */
 struct dir *dir_new_hashed_by(struct mem *mem, uint64_t hash_seed,

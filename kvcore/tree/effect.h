@@ -18,8 +18,8 @@ struct node;
 
 enum effect_kind {
     EFFECT_CREATE = 1,   /* dir, name, id, mode, uid, gid, rdev, value: a node of any type; a file's first bytes or a
-                            symlink's target in value */
-    EFFECT_LINK,         /* id, dir, name: one more name */
+                            symlink's target in value. Flag HOLD: without a name, in no directory */
+    EFFECT_LINK,         /* id, dir, name: one more name; the first one of a node that was made without */
     EFFECT_UNLINK,       /* dir, name: not a directory */
     EFFECT_RMDIR,        /* dir, name: an empty directory */
     EFFECT_RENAME,       /* dir, name, to_dir, to_name; flags */
@@ -39,8 +39,9 @@ enum effect_kind {
 enum effect_flag {
     EFFECT_NOREPLACE = 1, /* RENAME: the target must not exist */
     EFFECT_EXCHANGE = 2,  /* RENAME: both exist and change places */
-    EFFECT_HOLD = 4,   /* UNLINK, RMDIR, RENAME: a node that loses its last name is held, not freed; its expiry ends */
-    EFFECT_EXTEND = 8, /* PUNCH: the size becomes offset + length, if it is less */
+    EFFECT_HOLD = 4,      /* UNLINK, RMDIR, RENAME: a node that loses its last name is held, not freed; its expiry ends.
+                             CREATE, not of a directory: the node has no name and is held; `dir` stays as it is */
+    EFFECT_EXTEND = 8,    /* PUNCH: the size becomes offset + length, if it is less */
 };
 
 enum effect_mask {
@@ -79,8 +80,8 @@ struct effect {
     struct node *found;
 
     /* Results, not part of the effect: the node created, linked, renamed or changed, or what an unlink left of it (its
-     * address now; NULL: gone); the id of a node that lost its last name and is held, or 0; of a rename, the id of the
-     * node that was replaced or changed places, or 0. */
+     * address now; NULL: gone); the id of a node without a name that this effect has made held, or 0; of a rename, the
+     * id of the node that was replaced or changed places, or 0. */
     struct node *ret_node;
     uint64_t ret_held;
     uint64_t ret_other;

@@ -2,6 +2,7 @@
 
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
+#include "kvcore/tree/bulk.h"
 #include "kvcore/tree/dir.h"
 #include "kvcore/tree/value.h"
 
@@ -68,43 +69,76 @@ static struct node *fresh_commit(struct tree *tree, struct dentry *old, const st
     return node;
 }
 
+static int enter_dentry(struct tree *tree, struct node *dir, struct dentry *dentry)
+{
+    bulk_touch(tree, dir);
+    return dir_insert(node_dir(dir), &tree->mem, dentry);
+}
+
 static void count_subdir(struct node *dir, const struct node *child, int change)
 {
     if (node_is_dir(child))
         node_ext(dir)->nlink += (uint32_t)change;
 }
 
-int names_enter(struct tree *tree, struct node *node, struct node *dir, struct bytes name)
+static int enter_id(struct tree *tree, struct node *node)
 {
     if (tree_find(tree, node->id))
         return -EEXIST;
-    struct tree_slot *slot = &tree->slots[id_slot(node->id)];
+    return radix_set(&tree->slots[id_slot(node->id)].nodes, &tree->mem, id_sequence(node->id), node);
+}
+
+/* The new node stands where it belongs: its id is taken for good. */
+static void count_new(struct tree *tree, uint64_t id)
+{
+    struct tree_slot *slot = &tree->slots[id_slot(id)];
+    if (id_sequence(id) >= slot->next_sequence)
+        slot->next_sequence = id_sequence(id) + 1;
+    tree->node_count++;
+}
+
+int names_enter(struct tree *tree, struct node *node, struct node *dir, struct bytes name)
+{
     struct link *link = NULL;
     if (node_is_dir(node)) { /* it never moves, so its name is a link */
         link = link_new(&tree->mem, node, dir, name);
         if (!link)
             return -ENOMEM;
     }
-    int rc = radix_set(&slot->nodes, &tree->mem, id_sequence(node->id), node);
+    int rc = enter_id(tree, node);
     if (rc < 0)
         goto err_link;
     node->dentry.dir = link ? NULL : dir;
-    rc = dir_insert(node_dir(dir), &tree->mem, link ? &link->dentry : &node->dentry);
+    rc = enter_dentry(tree, dir, link ? &link->dentry : &node->dentry);
     if (rc < 0)
         goto err_id;
     if (link)
         push_link(node, link);
-    if (id_sequence(node->id) >= slot->next_sequence)
-        slot->next_sequence = id_sequence(node->id) + 1;
-    tree->node_count++;
+    count_new(tree, node->id);
     count_subdir(dir, node, 1);
     return 0;
 
 err_id:
-    radix_remove(&slot->nodes, &tree->mem, id_sequence(node->id));
+    radix_remove(&tree->slots[id_slot(node->id)].nodes, &tree->mem, id_sequence(node->id));
 err_link:
     mem_free(&tree->mem, link);
     return rc;
+}
+
+int names_enter_unnamed(struct tree *tree, struct node **node)
+{
+    struct node *extended = (*node)->flags & NODE_EXT ? *node : node_extend(*node, &tree->mem);
+    if (!extended)
+        return -ENOMEM;
+    *node = extended;
+    int rc = enter_id(tree, extended);
+    if (rc < 0)
+        return rc;
+    extended->flags |= NODE_LINKED | NODE_UNNAMED;
+    node_ext(extended)->nlink = 0;
+    node_ext(extended)->holds = 1;
+    count_new(tree, extended->id);
+    return 0;
 }
 
 /* Turns the name inside a node into a link, so that more can follow. */
@@ -134,13 +168,14 @@ int names_link(struct tree *tree, struct node **node, struct node *dir, struct b
     struct link *link = link_new(&tree->mem, *node, dir, name);
     if (!link)
         return -ENOMEM;
-    rc = dir_insert(node_dir(dir), &tree->mem, &link->dentry);
+    rc = enter_dentry(tree, dir, &link->dentry);
     if (rc < 0) {
         mem_free(&tree->mem, link);
         return rc;
     }
     push_link(*node, link);
     node_ext(*node)->nlink++;
+    (*node)->flags &= (uint8_t)~NODE_UNNAMED;
     return 0;
 }
 
@@ -171,16 +206,17 @@ static void drop_dentry(struct tree *tree, struct dentry *dentry, bool hold)
     struct node *node = dentry_node(dentry);
     struct node_ext *ext = node_ext(node);
     bool last = node_is_dir(node) || node_nlink(node) == 1;
+    bool kept = hold || (ext && ext->holds); /* it may have been held since before it had a name */
     if (dentry->kind == DENTRY_LINK)
         free_link(tree, link_of(dentry));
     if (!last) {
         ext->nlink--;
-    } else if (hold) {
+    } else if (kept) {
         expiry_set(tree, node, INT64_MAX);
         node->flags |= NODE_LINKED;
         node->dentry.dir = NULL;
         ext->nlink = 0;
-        ext->holds++;
+        ext->holds += hold;
     } else {
         free_node(tree, node);
     }
@@ -213,7 +249,7 @@ int names_move(struct tree *tree, struct dentry *source, struct node *to_dir, st
         dir_replace(node_dir(to_dir), target, fresh.dentry);
         drop_dentry(tree, target, hold);
     } else {
-        rc = dir_insert(node_dir(to_dir), &tree->mem, fresh.dentry);
+        rc = enter_dentry(tree, to_dir, fresh.dentry);
         if (rc < 0) {
             fresh_drop(tree, &fresh);
             return rc;

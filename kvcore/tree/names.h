@@ -12,6 +12,10 @@
  * id map. -EEXIST: the id is taken; -ENOMEM. On failure the node is still the caller's. */
 int names_enter(struct tree *tree, struct node *node, struct node *dir, struct bytes name);
 
+/* Enters a new node, not a directory, without a name: held once, so it has an ext. On failure it is still the
+ * caller's, but may have moved. */
+int names_enter_unnamed(struct tree *tree, struct node **node);
+
 /* One more name for a node that is not a directory. */
 int names_link(struct tree *tree, struct node **node, struct node *dir, struct bytes name);
 

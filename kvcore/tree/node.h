@@ -35,6 +35,7 @@ enum node_flag {
     NODE_LINKED = 1 << 1, /* all its names, if any, are struct links (ext->links); the dentry inside names nothing */
     NODE_ROPE = 1 << 2,   /* the value is ext->rope, not inline */
     NODE_EXPIRES = 1 << 3,
+    NODE_UNNAMED = 1 << 4, /* it was made without a name, and has had none yet: it may still be given one */
 };
 
 struct node {

@@ -2,6 +2,7 @@
 
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
+#include "kvcore/tree/bulk.h"
 #include "kvcore/tree/dir.h"
 #include "kvcore/tree/key.h"
 
@@ -69,6 +70,7 @@ void tree_free(struct tree *tree)
         radix_close(nodes, &tree->mem);
     }
     mem_free(&tree->mem, tree->expiry.entries);
+    bulk_free(tree);
     CHECK(tree->mem.used == 0);
     free(tree);
 }

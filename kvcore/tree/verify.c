@@ -47,6 +47,7 @@ static uint32_t verify_names(const struct node *node)
     }
     CHECK(node_is_dir(node) ? names <= 1 : ext->nlink == names);
     CHECK(names > 0 || node->id == ROOT_ID || (ext->holds > 0 && !(node->flags & NODE_EXPIRES)));
+    CHECK(names == 0 || !(node->flags & NODE_UNNAMED));
     return names;
 }
 

@@ -280,5 +280,70 @@ def nodes():
     call("the null device", opened, "dev-1-256", os.O_RDONLY)
 
 
+def unnamed():
+    """O_TMPFILE, and the names that such a file may get."""
+    os.mkdir("dir")
+    made = call_moves_nothing("dir", lambda: os.open("dir", os.O_TMPFILE | os.O_RDWR, 0o640))
+    call("made", lambda: shown(os.fstat(made)))
+    call("listed", os.listdir, "dir")
+    call("written", os.write, made, b"content")
+    os.fchmod(made, 0o604)
+    os.setxattr(made, "user.some", b"value")
+    call("named", link_open, made, "dir/named")
+    show("dir/named")
+    call("open", lambda: shown(os.fstat(made)))
+    call("read", read, "dir/named")
+    call("its attribute", os.getxattr, "dir/named", "user.some")
+    call("over a name", link_open, made, "dir/named")
+    call("a second name", link_open, made, "second")
+    call("open", lambda: shown(os.fstat(made)))
+    os.unlink("dir/named")
+    os.unlink("second")
+    call("nameless again", lambda: shown(os.fstat(made)))
+    call("named again", link_open, made, "third")
+    call("still read", os.pread, made, 20, 0)
+    os.close(made)
+    alone = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_EXCL, 0o600)
+    call("exclusive", link_open, alone, "exclusive")
+    os.close(alone)
+    for flags in ("O_RDONLY", "O_WRONLY", "O_RDWR"):
+        call(f"{flags}", opened, "dir", os.O_TMPFILE | getattr(os, flags))
+    touch("file")
+    call("at a file", opened, "file", os.O_TMPFILE | os.O_RDWR)
+    call("at nothing", opened, "nothing", os.O_TMPFILE | os.O_RDWR)
+    os.mkdir("team")
+    os.chown("team", ALICE, TEAM)
+    os.chmod("team", 0o2755)
+    of_team = os.open("team", os.O_TMPFILE | os.O_RDWR, 0o2777)
+    call("of a group", lambda: shown(os.fstat(of_team)))
+    call("named", link_open, of_team, "team/file")
+    show("team/file")
+    as_user(BOB, BOB, lambda: call("elsewhere", opened, "team", os.O_TMPFILE | os.O_RDWR))
+    as_user(ALICE, ALICE, of_alice)
+    many = [os.open("dir", os.O_TMPFILE | os.O_RDWR) for _ in range(50)]
+    for number, one in enumerate(many):
+        os.write(one, b"%d" % number)
+    call("each its own", lambda: [os.pread(one, 9, 0) for one in many] == [b"%d" % i for i in range(50)])
+    call("removed directory", os.rmdir, "dir")
+
+
+def of_alice():
+    mine = os.open("team", os.O_TMPFILE | os.O_RDWR, 0o600)
+    call("of a user", lambda: shown(os.fstat(mine)))
+    call("named by her", link_open, mine, "team/hers")
+    show("team/hers")
+
+
+def link_open(descriptor, path):
+    os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
+
+
+def call_moves_nothing(folder, function):
+    before = times(folder)
+    result = function()
+    print(f"{folder} {'stays as it was' if times(folder) == before else 'has moved'}")
+    return result
+
+
 if __name__ == "__main__":
     main(globals())

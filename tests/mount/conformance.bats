@@ -56,6 +56,8 @@ same() {
 
 @test "fifos, sockets and devices of every number are made and carry data" { same names nodes; }
 
+@test "a file made without a name can be given one" { same names unnamed; }
+
 @test "the umask is taken off what is made, of each kind" { same modes masks; }
 
 @test "what is made in a set-group-id directory belongs to its group" { same modes setgid_directories; }

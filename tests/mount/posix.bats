@@ -11,6 +11,13 @@ setup() {
     mount_a_store
 }
 
+@test "a handle opens its directory or file, however deep, after the kernel has dropped all that it knew" {
+    [ "$(id -u)" -eq 0 ] || skip "open_by_handle_at(2) needs root"
+    mkdir -p "$M/a/b/c/d"
+    echo content >"$M/a/b/c/d/file"
+    timeout 60 /usr/bin/python3 "$KV_TOP/tests/mount/handles.py" "$M" a a/b/c a/b/c/d a/b/c/d/file
+}
+
 @test "a symbolic link leads where it says, and may dangle" {
     kv set dir/file v
     ln -s dir/file "$M/link"

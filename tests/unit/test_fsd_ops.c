@@ -312,6 +312,46 @@ static void unlinked_node_is_released_when_the_kernel_has_forgotten_it(void **st
     assert_int_equal(store.released[0], 42);
 }
 
+/* As the device hands it on. */
+static void make_unnamed(uint64_t id)
+{
+    struct kv_reply made = attr_of(id, S_IFREG | 0600);
+    made.attr.nlink = 0;
+    store.replies[0] = made;
+    struct fuse_create_in create = {.flags = O_RDWR, .mode = S_IFREG | 0600};
+    fs.asks_unnamed = true;
+    send_message(FUSE_CREATE, 5, &create, sizeof create, "/");
+    fs.asks_unnamed = false;
+}
+
+static void file_made_without_a_name_is_released_when_the_kernel_has_forgotten_it(void **state)
+{
+    (void)state;
+    make_unnamed(42);
+    assert_int_equal(answered_error(), 0);
+    assert_int_equal(store.asked[0].op, KV_OP_TMPFILE);
+    assert_int_equal(store.asked[0].node.kind, KV_REF_ID);
+    assert_int_equal(store.asked[0].node.id, 5);
+    assert_int_equal(inodes_lookups(&fs.inodes, 42), 1);
+    forget(42, 1);
+    assert_int_equal(store.released_count, 1);
+    assert_int_equal(store.released[0], 42);
+}
+
+static void file_made_without_a_name_is_released_once_it_has_one(void **state)
+{
+    (void)state;
+    make_unnamed(42);
+    store.replies[1] = attr_of(42, S_IFREG | 0600);
+    struct fuse_link_in link = {.oldnodeid = ino_of_id(42)};
+    send_message(FUSE_LINK, 1, &link, sizeof link, "name");
+    fs_turn_end(&fs);
+    assert_int_equal(store.released_count, 1);
+    assert_int_equal(store.released[0], 42);
+    forget(42, 2);
+    assert_int_equal(store.released_count, 1);
+}
+
 static void unlinked_node_that_the_kernel_does_not_know_is_released_at_once(void **state)
 {
     (void)state;
@@ -695,6 +735,8 @@ int main(void)
         TEST(node_that_is_not_there_by_id_is_stale),
         TEST(rename_passes_its_flags_on_and_refuses_others),
         TEST(unlinked_node_is_released_when_the_kernel_has_forgotten_it),
+        TEST(file_made_without_a_name_is_released_when_the_kernel_has_forgotten_it),
+        TEST(file_made_without_a_name_is_released_once_it_has_one),
         TEST(unlinked_node_that_the_kernel_does_not_know_is_released_at_once),
         TEST(forgetting_what_is_not_held_asks_the_store_nothing),
         TEST(releases_go_together_and_one_batch_at_a_time),

@@ -158,19 +158,9 @@ static void touch(struct model_node *node, const struct effect *effect, bool con
         node->mtime_ns = effect->time_ns;
 }
 
-static int create(struct model *model, const struct effect *effect, uint64_t *ret_id)
+/* What CREATE makes, wherever it will stand. */
+static struct model_node new_node(const struct effect *effect)
 {
-    struct model_node *dir;
-    const char *dir_path;
-    int rc = find_dir(model, effect->dir, &dir, &dir_path);
-    if (rc < 0)
-        return rc;
-    char *path = join(dir_path, effect->name);
-    if (find_path(model, path)) {
-        free(path);
-        return -EEXIST;
-    }
-    touch(dir, effect, true);
     struct model_node node = {.id = effect->id, .version = effect->version};
     node.mtime_ns = node.ctime_ns = node.atime_ns = node.btime_ns = effect->time_ns;
     node.expires_ns = INT64_MAX;
@@ -181,6 +171,42 @@ static int create(struct model *model, const struct effect *effect, uint64_t *re
         value_set(&node.value, effect->value.data, effect->value.len);
     else if (!S_ISDIR(effect->mode))
         node.rdev = effect->rdev;
+    return node;
+}
+
+static int create_unnamed(struct model *model, const struct effect *effect, uint64_t *ret_id, uint64_t *ret_held)
+{
+    const struct model_node *dir = find_node(model, effect->dir);
+    if (!dir)
+        return -ENOENT;
+    if (!S_ISDIR(dir->mode))
+        return -ENOTDIR;
+    if (S_ISDIR(effect->mode))
+        return -EPERM;
+    struct model_node node = new_node(effect);
+    node.unnamed = true;
+    node.holds = 1;
+    add_node(model, &node);
+    *ret_id = *ret_held = effect->id;
+    return 0;
+}
+
+static int create(struct model *model, const struct effect *effect, uint64_t *ret_id, uint64_t *ret_held)
+{
+    struct model_node *dir;
+    const char *dir_path;
+    if (effect->flags & EFFECT_HOLD)
+        return create_unnamed(model, effect, ret_id, ret_held);
+    int rc = find_dir(model, effect->dir, &dir, &dir_path);
+    if (rc < 0)
+        return rc;
+    char *path = join(dir_path, effect->name);
+    if (find_path(model, path)) {
+        free(path);
+        return -EEXIST;
+    }
+    touch(dir, effect, true);
+    struct model_node node = new_node(effect);
     add_node(model, &node);
     add_name(model, path, effect->id);
     *ret_id = effect->id;
@@ -191,7 +217,7 @@ static int link_name(struct model *model, const struct effect *effect, uint64_t 
 {
     struct model_node *dir, *node = find_node(model, effect->id);
     const char *dir_path;
-    if (!node || !find_name_of(model, effect->id))
+    if (!node || (!find_name_of(model, effect->id) && !node->unnamed))
         return -ENOENT;
     if (S_ISDIR(node->mode))
         return -EPERM;
@@ -204,6 +230,7 @@ static int link_name(struct model *model, const struct effect *effect, uint64_t 
         return -EEXIST;
     }
     add_name(model, path, effect->id);
+    node->unnamed = false;
     touch(dir, effect, true);
     touch(node, effect, false);
     *ret_id = effect->id;
@@ -499,7 +526,7 @@ int model_apply(struct model *model, const struct effect *effect, uint64_t *ret_
     *ret_id = *ret_held = 0;
     switch (effect->kind) {
     case EFFECT_CREATE:
-        return create(model, effect, ret_id);
+        return create(model, effect, ret_id, ret_held);
     case EFFECT_LINK:
         return link_name(model, effect, ret_id);
     case EFFECT_UNLINK:

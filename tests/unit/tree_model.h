@@ -19,6 +19,7 @@ struct model_node {
     uint64_t id, version, rdev;
     int64_t mtime_ns, ctime_ns, atime_ns, btime_ns, expires_ns;
     uint32_t mode, uid, gid, holds;
+    bool unnamed; /* and never had a name */
     struct model_value value;
     struct model_value xattrs[MODEL_XATTRS]; /* of model_xattr_name(0..) */
 };
