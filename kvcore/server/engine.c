@@ -213,7 +213,7 @@ static void on_load_timer(uv_timer_t *timer)
 {
     struct engine *engine = timer->data;
     engine->store.loaded_percent = percent_of(&engine->loading);
-    progress_set(&engine->bar, atomic_load(&engine->loading.done), atomic_load(&engine->loading.total));
+    progress_show_part(&engine->bar, atomic_load(&engine->loading.done), atomic_load(&engine->loading.total));
 }
 
 static void work_load(uv_work_t *work) { recover(work->data); }
@@ -224,7 +224,7 @@ static void on_load_end(uv_work_t *work, int status)
     struct engine *engine = work->data;
     char why[sizeof engine->loading.why] = "";
     uv_timer_stop(&engine->load_timer);
-    progress_end(&engine->bar);
+    progress_clear(&engine->bar);
     int rc = take_over(engine, why, sizeof why);
     engine->on_loaded(engine->loaded_user, rc, why);
 }
@@ -235,7 +235,7 @@ bool engine_load(struct engine *engine, void (*on_loaded)(void *user, int rc, co
         return false;
     engine->on_loaded = on_loaded;
     engine->loaded_user = user;
-    progress_begin(&engine->bar, "loading");
+    progress_begin(&engine->bar, "loading", false);
     uv_timer_start(&engine->load_timer, on_load_timer, LOAD_LOOK_MS, LOAD_LOOK_MS);
     CHECK(uv_queue_work(engine->loop, &engine->load_work, work_load, on_load_end) == 0);
     return true;
@@ -245,17 +245,17 @@ bool engine_load(struct engine *engine, void (*on_loaded)(void *user, int rc, co
 static void on_progress_now(struct log_progress *progress, uint64_t done_bytes, uint64_t total_bytes)
 {
     struct engine *engine = (struct engine *)((char *)progress - offsetof(struct engine, loading.progress));
-    progress_set(&engine->bar, done_bytes, total_bytes);
+    progress_show_part(&engine->bar, done_bytes, total_bytes);
 }
 
 int engine_load_now(struct engine *engine, char *why, size_t why_bytes)
 {
     if (!engine->store.loading)
         return 0;
-    progress_begin(&engine->bar, "loading");
+    progress_begin(&engine->bar, "loading", false);
     engine->loading.progress.on_progress = on_progress_now;
     recover(engine);
-    progress_end(&engine->bar);
+    progress_clear(&engine->bar);
     return take_over(engine, why, why_bytes);
 }
 

@@ -241,7 +241,8 @@ void snapshots_add_info(const struct snapshots *snapshots, struct kv_fields *fie
     fields_number(fields, "persistence.snapshot_bytes", snapshots->state.last_bytes);
     fields_number(fields, "persistence.snapshot_ms", (uint64_t)snapshots->took_ms);
     fields_number(fields, "persistence.snapshot_running", snapshots->current != NULL);
-    fields_number(fields, "persistence.snapshot_percent", total ? done * 100 / total : 0);
+    fields_number(fields, "persistence.snapshot_done", done);
+    fields_number(fields, "persistence.snapshot_total", total);
     fields_number(fields, "persistence.snapshots_taken", snapshots->taken);
     fields_number(fields, "persistence.snapshots_failed", snapshots->failed);
     fields_text(fields, "persistence.snapshot_error", "%s",

@@ -32,7 +32,7 @@ static int await_snapshot(struct tool *tool, uint64_t index)
     struct progress bar;
     uint64_t failed_before = 0;
     int exit_code = EXIT_OK;
-    progress_begin(&bar, "snapshot");
+    progress_begin(&bar, "snapshot", false);
     for (bool first = true;; first = false) {
         const struct kv_reply *info = tool_call(tool, &request);
         exit_code = tool_check(tool, NULL, info);
@@ -41,14 +41,14 @@ static int await_snapshot(struct tool *tool, uint64_t index)
         uint64_t failed = figure(info, "persistence.snapshots_failed");
         failed_before = first ? failed : failed_before;
         if (failed > failed_before) {
-            progress_end(&bar);
+            progress_clear(&bar);
             tool_complain(tool, "the snapshot failed; the server's log and `kv info persistence` say why");
             return EXIT_FAILED;
         }
-        progress_set(&bar, figure(info, "persistence.snapshot_percent"), 100);
+        progress_show_part(&bar, figure(info, "persistence.snapshot_done"), figure(info, "persistence.snapshot_total"));
         wait_a_little();
     }
-    progress_end(&bar);
+    progress_clear(&bar);
     return exit_code;
 }
 
