@@ -94,6 +94,7 @@ static void add_info(struct store_info_source *source, struct kv_fields *fields)
     bool loading = engine->store.loading;
     fields_text(fields, "persistence.mode", "%s", persistence_name(engine->keeping.persistence));
     fields_text(fields, "persistence.durability", "%s", durability_name(engine->store.options.durability));
+    fields_text(fields, "persistence.node", "%016llx", (unsigned long long)engine->loading.conf.node_id);
     fields_number(fields, "persistence.loading", loading);
     fields_number(fields, "persistence.loaded_percent", loading ? engine->store.loaded_percent : 100);
     fields_number(fields, "persistence.loaded_records", loading ? 0 : recovery->records);
@@ -120,6 +121,24 @@ static void on_progress(struct log_progress *progress, uint64_t done_bytes, uint
     atomic_store(&loading->done, done_bytes);
 }
 
+/* Who this node is, and whether a newer kvfs was here. A directory that has no node.conf gets one when all else is
+ * read.
+ */
+static int identify(struct engine *engine, bool *ret_new)
+{
+    struct engine_loading *loading = &engine->loading;
+    int rc = nodeconf_load(engine->disk, &loading->conf, loading->why, sizeof loading->why);
+    *ret_new = rc == -ENOENT;
+    if (rc != -ENOENT)
+        return rc;
+    loading->conf = (struct nodeconf){0};
+    loading->why[0] = '\0';
+    while (loading->conf.node_id == 0)
+        if (getrandom(&loading->conf.node_id, sizeof loading->conf.node_id, 0) != sizeof loading->conf.node_id)
+            return -EIO;
+    return 0;
+}
+
 static void recover(struct engine *engine)
 {
     const struct store_options *store = &engine->store.options;
@@ -133,8 +152,18 @@ static void recover(struct engine *engine)
         .root_mode = store->root_mode,
         .time_ns = clock_real_ns(store->clock),
     };
+    bool is_new;
+    loading->rc = identify(engine, &is_new);
+    if (loading->rc < 0)
+        return;
     loading->rc = recovery_run(engine->disk, &options, &loading->progress, NULL, &loading->recovery, loading->why,
                                sizeof loading->why);
+    if (loading->rc < 0 || !is_new)
+        return;
+    loading->rc = nodeconf_save(engine->disk, &loading->conf);
+    if (loading->rc < 0)
+        snprintf(loading->why, sizeof loading->why, "cannot write %s in the data directory: %s", NODECONF_NAME,
+                 error_text(loading->rc));
 }
 
 static int open_log(struct engine *engine, char *why, size_t why_bytes)

@@ -10,6 +10,7 @@
 #define KV_SERVER_ENGINE_H
 
 #include "kvcore/base/progress.h"
+#include "kvcore/log/nodeconf.h"
 #include "kvcore/log/recovery.h"
 #include "kvcore/server/datadir.h"
 #include "kvcore/server/journal.h"
@@ -32,6 +33,7 @@ struct engine_options {
 struct engine_loading {
     struct log_progress progress; /* first: it is cast back */
     _Atomic uint64_t done, total;
+    struct nodeconf conf;
     struct recovery recovery;
     char why[512];
     int rc;
