@@ -265,9 +265,10 @@ int aof_append(struct aof *aof, uint64_t index, struct bytes record)
         return 0;
     int rc = aof_error(aof);
     if (rc == 0)
-        rc = buf_append(&aof->pending, record.data, record.len);
-    if (rc == 0)
-        atomic_store(&aof->appended, index);
+        rc = record.data ? buf_append(&aof->pending, record.data, record.len) : -ENOMEM;
+    if (rc < 0)
+        rc = aof_set_broken(aof, rc);
+    atomic_store(&aof->appended, index);
     return rc;
 }
 

@@ -35,7 +35,8 @@ enum more {
     MORE_NAMES = 1 << 3, /* how many; it is not one */
     MORE_ROPE = 1 << 4,  /* the value's length; it follows by chunks */
     MORE_XATTRS = 1 << 5,
-    MORE_ALL = (1 << 6) - 1,
+    MORE_UNNAMED = 1 << 6, /* it has never had a name (O_TMPFILE); nothing follows for it */
+    MORE_ALL = (1 << 7) - 1,
 };
 
 enum { NUMBERS = 20 }; /* the most that stand in one node, without names and xattrs */
@@ -91,6 +92,7 @@ static unsigned more_of(const struct image *image)
     more |= image->names != 1 ? MORE_NAMES : 0;
     more |= image->is_rope ? MORE_ROPE : 0;
     more |= image->has_xattrs ? MORE_XATTRS : 0;
+    more |= image->is_unnamed ? MORE_UNNAMED : 0;
     return more;
 }
 
@@ -263,6 +265,7 @@ static void get_more(struct decode *decode, unsigned more, struct image *image)
     image->size = more & MORE_ROPE ? decode_varint_to(decode, VALUE_BYTES_MAX) : 0;
     image->is_rope = more & MORE_ROPE;
     image->has_xattrs = more & MORE_XATTRS;
+    image->is_unnamed = more & MORE_UNNAMED;
 }
 
 void image_get_node(struct decode *decode, struct image_base *base, struct image *ret_image)

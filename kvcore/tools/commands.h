@@ -22,6 +22,8 @@ command_run run_rm;
 command_run run_import, run_export, run_dump, run_load;
 /* cmd_admin.c */
 command_run run_info, run_ping;
+/* cmd_disk.c */
+command_run run_snapshot, run_sync;
 /* bench_main.c */
 command_run run_bench;
 

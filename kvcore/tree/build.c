@@ -156,6 +156,8 @@ static int check_image(struct build *build, const struct image *image)
         return wrong(build, "a node has more names than it may");
     if (image->names == 0 && image->id != ROOT_ID && (image->holds == 0 || image->expires_ns != INT64_MAX))
         return wrong(build, "a node has neither a name nor a hold");
+    if (image->is_unnamed && (image->names || is_dir))
+        return wrong(build, "a node that has never had a name has one, or is a directory");
     if (image->expires_ns != INT64_MAX && is_dir)
         return wrong(build, "a directory has an expiry");
     uint64_t size = image->is_rope ? image->size : image->value.len;
@@ -195,6 +197,8 @@ static int equip(struct build *build, struct node *node, const struct image *ima
     ext->nlink = image->names == 1;
     if (image->names != 1)
         node->flags |= NODE_LINKED;
+    if (image->is_unnamed)
+        node->flags |= NODE_UNNAMED;
     if (image_has_rdev(image->mode))
         ext->rdev = image->rdev;
     if (!image->is_rope)

@@ -27,6 +27,7 @@ void image_of(const struct node *node, struct image *ret_image)
     image.expires_ns = node_expires_ns(node);
     image.holds = ext ? ext->holds : 0;
     image.has_xattrs = ext && ext->xattrs;
+    image.is_unnamed = node->flags & NODE_UNNAMED;
     image.names = count_names(node);
     if (image.names == 1) {
         const struct dentry *dentry = first_name(node);

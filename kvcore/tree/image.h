@@ -21,6 +21,7 @@ struct image {
     struct bytes name; /* ... and which */
     bool is_rope;
     bool has_xattrs;
+    bool is_unnamed;    /* with no name: NODE_UNNAMED */
     uint64_t size;      /* with is_rope */
     struct bytes value; /* a file's or symlink's that is no rope */
     uint64_t rdev;      /* of all that is neither file, symlink nor directory */

@@ -166,6 +166,9 @@ static void fill(struct tree *tree)
     uint64_t held = create(tree, dir, "held", S_IFDIR, "");
     apply(tree, (struct effect){.kind = EFFECT_RMDIR, .dir = dir, .name = bytes_of("held"), .flags = EFFECT_HOLD});
     assert_non_null(tree_find(tree, held));
+    struct effect unnamed = {.kind = EFFECT_CREATE, .dir = ROOT_ID, .mode = S_IFREG, .flags = EFFECT_HOLD};
+    unnamed.id = tree_next_id(tree, tree->root, bytes_of("x"));
+    apply(tree, unnamed);
     /* a child older than its directory */
     uint64_t late = create(tree, ROOT_ID, "late", S_IFDIR, "");
     struct effect rename = {.kind = EFFECT_RENAME, .dir = dir, .name = bytes_of("file"), .to_dir = late};

@@ -68,7 +68,8 @@ static void dump_node(FILE *out, const struct node *node)
             node->mode, node->uid, node->gid, node_nlink(node), node_size(node));
     fprintf(out, " m %" PRId64 " c %" PRId64 " a %" PRId64 " b %" PRId64 " expires %" PRId64, node->mtime_ns,
             node_ctime_ns(node), node_atime_ns(node), node->btime_ns, node_expires_ns(node));
-    fprintf(out, " holds %u", node_ext(node) ? node_ext(node)->holds : 0);
+    fprintf(out, " holds %u%s", node_ext(node) ? node_ext(node)->holds : 0,
+            node->flags & NODE_UNNAMED ? " unnamed" : "");
     dump_names(out, node);
     if (node_ext(node))
         dump_xattrs(out, node);
