@@ -70,7 +70,7 @@ SOURCES := $(sort $(foreach folder,kvcore/* fsd replica sentinel tests/*,$(wildc
 
 # --- goals -------------------------------------------------------------------------------------------
 
-.PHONY: all run stop check bench lint fmt fuzz fuzz-run install uninstall clean help packages
+.PHONY: all run stop check differ bench lint fmt fuzz fuzz-run install uninstall clean help packages
 
 all: $(PROGRAMS)
 
@@ -79,6 +79,7 @@ help:
 	@echo 'make run        mount a store of your own at ./mnt, until make stop'
 	@echo 'make check      all tests; TESTS="tests/mount/x.bats build/tests/unit/test_y" for some of them'
 	@echo 'make SAN=address,undefined check      the same under sanitizers; also SAN=thread'
+	@echo 'make differ SECONDS=n SEED=n      random calls on the mount and on a tmpfs must give the same'
 	@echo 'make fuzz       every fuzz target, $(FUZZ_SECONDS) seconds each (FUZZ_SECONDS=n)'
 	@echo 'make bench      measure, against peers too'
 	@echo 'make lint, make fmt      check the style; put the format right'
@@ -93,6 +94,13 @@ stop:
 
 check: all $(UNIT_TESTS)
 	@KV_BUILD='$(BUILD)' SAN='$(SAN)' tests/run $(TESTS)
+
+# Never shorter than one round; the limit leaves room for the last, and for a busy machine.
+differ: SECONDS ?= 60
+differ: all
+	@KV_BUILD='$(BUILD)' SAN='$(SAN)' KV_DIFFER_SECONDS='$(SECONDS)' KV_TEST_SEED='$(SEED)' \
+		KV_TEST_TIMEOUT_S=$$(($(SECONDS) + 300)) tests/run tests/mount/random_calls.bats && \
+		grep '^# .*rounds' '$(BUILD)'/test-logs/*random_calls*.tap
 
 bench: all $(BENCH_TOOLS)
 	@KV_BIN='$(CURDIR)/$(BIN)' scripts/bench
@@ -121,7 +129,7 @@ clean:
 
 # One call, so that two never wait for each other's lock on the package database.
 packages:
-	@scripts/install build $(if $(filter check,$(MAKECMDGOALS)),test) $(if $(filter lint fmt,$(MAKECMDGOALS)),lint) \
+	@scripts/install build $(if $(filter check differ,$(MAKECMDGOALS)),test) $(if $(filter lint fmt,$(MAKECMDGOALS)),lint) \
 		$(if $(filter fuzz%,$(MAKECMDGOALS)),fuzz) $(if $(filter bench,$(MAKECMDGOALS)),bench)
 
 # --- how things are made -----------------------------------------------------------------------------
