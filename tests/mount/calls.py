@@ -411,6 +411,8 @@ def copy(tree, source, offset, target, target_offset, length):
 
 
 def send(tree, source, target, offset, length):
+    if os.path.sameopenfile(tree.file(source), tree.file(target)):  # it sends pages, which it would overwrite meanwhile
+        return None
     done = 0
     while part := os.sendfile(tree.file(target), tree.file(source), offset + done, length - done):
         done += part
