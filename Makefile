@@ -168,6 +168,8 @@ $(BUILD)/tests/unit/test_tree_memory: EXTRA_LIBS += $(MALLOC_LIBS)
 $(BUILD)/tests/unit/test_server: EXTRA_LIBS += -Wl,--wrap=calloc
 $(FUZZERS): EXTRA_LIBS = -fsanitize=fuzzer $(FUSE_LIBS)
 $(BENCH_TOOLS): EXTRA_LIBS = $(FUSE_LIBS)
+# As the programs have it.
+$(BUILD)/tests/bench/snapshot: EXTRA_LIBS += $(MALLOC_LIBS)
 
 -include $(patsubst %.o,%.d,$(MAINS) $(CORE) $(FSD) $(call objects,tests/*/*.c))
 
