@@ -180,6 +180,7 @@ $(BUILD)/tests/unit/test_tree_memory: EXTRA_LIBS += $(MALLOC_LIBS)
 # Makes it fail.
 $(BUILD)/tests/unit/test_server: EXTRA_LIBS += -Wl,--wrap=calloc
 $(FUZZERS): EXTRA_LIBS = -fsanitize=fuzzer $(FUSE_LIBS)
+# As the programs have it.
 $(BENCH_TOOLS): EXTRA_LIBS = $(FUSE_LIBS) $(MALLOC_LIBS)
 
 -include $(patsubst %.o,%.d,$(MAINS) $(CORE) $(FSD) $(call objects,tests/*/*.c))
