@@ -33,8 +33,8 @@ endif
 
 # pkg-config may not be there yet when this file is read: each answer is asked for at first use, once.
 ask = $(eval $1 := $(shell pkg-config $2))$($1)
-CORE_CFLAGS = $(call ask,CORE_CFLAGS,--cflags libuv msgpack libconfuse jansson libxxhash libisal)
-CORE_LIBS = $(call ask,CORE_LIBS,--libs libuv msgpack libconfuse jansson libxxhash libisal)
+CORE_CFLAGS = $(call ask,CORE_CFLAGS,--cflags libuv msgpack libconfuse jansson libxxhash libisal libarchive)
+CORE_LIBS = $(call ask,CORE_LIBS,--libs libuv msgpack libconfuse jansson libxxhash libisal libarchive)
 FUSE_CFLAGS = $(call ask,FUSE_CFLAGS,--cflags fuse3)
 FUSE_LIBS = $(call ask,FUSE_LIBS,--libs fuse3)
 TEST_CFLAGS = $(call ask,TEST_CFLAGS,--cflags cmocka)
@@ -62,8 +62,9 @@ PROGRAMS := $(if $(wildcard kvcore/server/main.c),$(BIN)/kvcored) $(if $(wildcar
 	$(if $(wildcard fsd/main.c),$(BIN)/kvfs $(BIN)/mount.kvfs)
 # What several tests of a folder share (a model, say) lies beside them, under a name without test_ or fuzz_.
 LIBTESTS := $(BUILD)/libtests.a
-SHARED := $(filter-out $(BUILD)/obj/tests/unit/test_% $(BUILD)/obj/tests/fuzz/fuzz_%,$(call objects,tests/unit/*.c tests/fuzz/*.c))
-UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+SHARED := $(filter-out $(foreach kind,unit/test_% sim/test_% fuzz/fuzz_%,$(BUILD)/obj/tests/$(kind)), \
+	$(call objects,tests/unit/*.c tests/sim/*.c tests/fuzz/*.c))
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/sim/test_*.c))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH_TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 SOURCES := $(sort $(foreach folder,kvcore/* fsd replica sentinel tests/*,$(wildcard $(folder)/*.c $(folder)/*.h)))
@@ -179,7 +180,7 @@ $(BUILD)/tests/unit/test_tree_memory: EXTRA_LIBS += $(MALLOC_LIBS)
 # Makes it fail.
 $(BUILD)/tests/unit/test_server: EXTRA_LIBS += -Wl,--wrap=calloc
 $(FUZZERS): EXTRA_LIBS = -fsanitize=fuzzer $(FUSE_LIBS)
-$(BENCH_TOOLS): EXTRA_LIBS = $(FUSE_LIBS)
+$(BENCH_TOOLS): EXTRA_LIBS = $(FUSE_LIBS) $(MALLOC_LIBS)
 
 -include $(patsubst %.o,%.d,$(MAINS) $(CORE) $(FSD) $(call objects,tests/*/*.c))
 

@@ -43,6 +43,12 @@
 #define COPY_MOVED_MAX    (16u << 20)                  /* one copy that can share no memory */
 #define ERROR_TEXT_BYTES  320
 
+/* Log */
+#define RECORD_BYTES_MAX   (512u << 20) /* one record: what one request has changed */
+#define SEGMENT_BYTES_MIN  4096         /* a log segment ends behind so many bytes at the earliest */
+#define SNAPSHOT_RULES_MAX 16           /* of `save` */
+#define SNAPSHOTS_KEPT_MAX 1000         /* of keep-snapshots */
+
 /* Connections */
 #define CONNECTIONS_DEFAULT        16384
 #define CONN_READ_BYTES            65536        /* the loop's shared read buffer */
@@ -60,6 +66,8 @@
 
 static_assert(READ_BYTES_MAX < MESSAGE_BYTES_MAX, "the longest read fits a message with its envelope");
 static_assert(CLIENT_HELD_BYTES_MAX >= MESSAGE_BYTES_MAX, "a client can hold the longest request");
+static_assert(RECORD_BYTES_MAX / 2 > MESSAGE_BYTES_MAX + REFS_MAX * (NAME_BYTES_MAX + 256u),
+              "a record holds all that one request can bring: its bytes and, for each key, what else an effect has");
 static_assert(COPY_BYTES_MAX % CHUNK_BYTES == 0 && COPY_BYTES_MAX > CHUNK_BYTES, "a copy ends with a chunk");
 static_assert(INLINE_BYTES_MAX < CHUNK_BYTES, "inline values are shorter than a chunk");
 static_assert(KEY_BYTES_MAX >= NAME_BYTES_MAX, "a key holds at least one whole name");

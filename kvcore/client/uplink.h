@@ -52,6 +52,7 @@ struct uplink {
     void *owner;
     char why[ERROR_TEXT_BYTES]; /* of the last failure: "connection refused" */
     unsigned failures;          /* attempts since it was last up */
+    bool while_loading;         /* the owner's to set after uplink_start: a peer that loads its data will do */
     /* The rest is private. */
     struct address address;
     char *name;

@@ -8,12 +8,17 @@
  *
  *   appended ──aof_write──> written (survives kill -9) ──aof_sync──> synced (survives power loss)
  *
+ * MARKS. Behind each sync the next write also says in the log up to where all is synced (segment.h), which is what
+ * tells a torn tail from damage later; aof_write does so too when nothing else waits, so call it once after a sync.
+ *
  * ROOM FIRST. aof_room takes room on the disk before a request changes anything, so that a full disk refuses the
  * request (-ENOSPC) instead of losing its record; it costs nothing while there is room.
  *
- * FAILURE. A write or sync that fails leaves the log broken: it takes no record any more, and every call says so with
- * the first error, until aof_rotate to a new segment behind a snapshot that holds all (a failed fsync cannot be tried
- * again: the kernel may have dropped the pages; fsync(2)).
+ * FAILURE. A write that fails for want of room all the same (-ENOSPC, -EDQUOT) keeps what waits; the next aof_write
+ * tries again. Any other write or sync that fails leaves the log broken: it takes no record any more, and every call
+ * says so with the first error, until aof_rotate to a new segment behind a snapshot that holds all (a failed fsync
+ * cannot be tried again: the kernel may have dropped the pages; fsync(2)). That snapshot must be safely on disk before
+ * aof_rotate: what the broken segment has lost is nowhere else.
  */
 #ifndef KV_LOG_AOF_H
 #define KV_LOG_AOF_H
@@ -37,7 +42,10 @@ void aof_close(struct aof *aof);
 
 /* Is there room on the disk for `bytes` more? 0, -ENOSPC, -EDQUOT, or why it is broken. */
 int aof_room(struct aof *aof, uint64_t bytes);
-/* Takes a whole record (record_end), of the next index. -ENOMEM. */
+/* Takes a whole record (record_end), of the next index. A long one is written at once, with all before it, instead of
+ * being copied. One that could not be made for want of memory (record.data is NULL), or that there is no memory to
+ * keep, breaks the log: -ENOMEM; why the log is broken. A broken log keeps nothing of it but the index, behind which
+ * the snapshot that mends it stands. */
 int aof_append(struct aof *aof, uint64_t index, struct bytes record);
 /* Writes all that was appended; may begin the next segment. */
 int aof_write(struct aof *aof);
@@ -45,6 +53,11 @@ int aof_write(struct aof *aof);
 /* From the other thread. Afterwards all is synced that was written when it began; *ret_index says up to which record.
  */
 int aof_sync(struct aof *aof, uint64_t *ret_index);
+
+/* From the other thread: takes room on the disk ahead, and makes the next segment when this one nears its end. Does
+ * nothing when nothing is due, so it is called with every aof_sync. What fails here fails again, and is told, where it
+ * is needed. */
+void aof_prepare(struct aof *aof);
 
 uint64_t aof_appended(const struct aof *aof); /* indexes: of the last record ... */
 uint64_t aof_written(const struct aof *aof);

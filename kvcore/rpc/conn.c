@@ -12,15 +12,37 @@ enum { SPARE_BYTES_MAX = 2 << 20 }; /* an answer of 1 MiB, the most that a mount
 static void on_flusher(uv_idle_t *flusher);
 static void on_flusher_closed(uv_handle_t *handle) { free(handle); }
 
+/* Accepts NULL. */
+static void ahead_free(struct conn_ahead *ahead)
+{
+    for (int i = 0; ahead && i < CONN_AHEAD; i++)
+        decoder_free(ahead[i].decoder);
+    free(ahead);
+}
+
+static struct conn_ahead *ahead_new(void)
+{
+    struct conn_ahead *ahead = calloc(CONN_AHEAD, sizeof *ahead);
+    for (int i = 0; ahead && i < CONN_AHEAD; i++) {
+        ahead[i].decoder = decoder_new();
+        if (!ahead[i].decoder) {
+            ahead_free(ahead);
+            return NULL;
+        }
+    }
+    return ahead;
+}
+
 int conn_hub_init(struct conn_hub *hub, uv_loop_t *loop)
 {
     *hub = (struct conn_hub){
         .loop = loop, .input_bytes_max = INPUT_TOTAL_BYTES_DEFAULT, .output_bytes_max = OUTPUT_TOTAL_BYTES_DEFAULT};
     hub->decoder = decoder_new();
+    hub->ahead = ahead_new();
     hub->read_buffer = malloc(CONN_READ_BYTES);
     hub->flusher = malloc(sizeof *hub->flusher);
     int rc = -ENOMEM;
-    if (!hub->decoder || !hub->read_buffer || !hub->flusher)
+    if (!hub->decoder || !hub->ahead || !hub->read_buffer || !hub->flusher)
         goto err;
     rc = uv_idle_init(loop, hub->flusher);
     if (rc < 0)
@@ -32,6 +54,7 @@ int conn_hub_init(struct conn_hub *hub, uv_loop_t *loop)
 err:
     free(hub->flusher);
     free(hub->read_buffer);
+    ahead_free(hub->ahead);
     decoder_free(hub->decoder);
     *hub = (struct conn_hub){0};
     return rc;
@@ -43,6 +66,7 @@ void conn_hub_close(struct conn_hub *hub)
     if (hub->flusher)
         uv_close((uv_handle_t *)hub->flusher, on_flusher_closed);
     free(hub->read_buffer);
+    ahead_free(hub->ahead);
     decoder_free(hub->decoder);
     buf_close(&hub->spare);
     *hub = (struct conn_hub){0};
@@ -126,6 +150,14 @@ static void dirty_take(struct conn_hub *hub, struct conn **ret_list)
         (*ret_list)->dirty_link = ret_list;
 }
 
+/* What has to be done before answers leave. */
+static void settle(struct conn_hub *hub)
+{
+    if (hub->gathers)
+        hub->before_flush(hub);
+    CHECK(!hub->gathers);
+}
+
 /* Here and nowhere else a paused connection goes on: to handle its messages inside whatever call has sent its output
  * might be inside the handling of another's. First all are flushed, then each that was paused gets one turn, also when
  * the turn of one before it has corked the hub again: so nobody keeps the others waiting. */
@@ -134,6 +166,7 @@ static void on_flusher(uv_idle_t *flusher)
     struct conn_hub *hub = flusher->data;
     struct conn *list;
     if (!hub->corked) {
+        settle(hub);
         for (dirty_take(hub, &list); list;)
             conn_flush(list); /* takes it off the list; where it may go on, it is dirty again */
         for (dirty_take(hub, &list); list;) {
@@ -223,9 +256,11 @@ void conn_flush(struct conn *conn)
     if (conn->closing || !conn->started)
         return;
     int rc = 0;
+    if (conn->hub->gathers && conn->out.len > CONN_OUTPUT_PAUSE_BYTES)
+        settle(conn->hub); /* no more is gathered for one connection */
     if (conn->writing)
         rc = conn->out.len > CONN_OUTPUT_BYTES_MAX ? KV_BUSY : 0;
-    else if (conn->out.len > 0 && conn->hub->corked)
+    else if (conn->out.len > 0 && (conn->hub->corked || conn->hub->gathers))
         dirty_add(conn);
     else if (conn->out.len > 0)
         rc = send_out(conn);
@@ -259,8 +294,10 @@ static void on_closed(uv_handle_t *handle)
 
 void conn_close(struct conn *conn, int error)
 {
-    if (!conn->closing && error == 0)
+    if (!conn->closing && error == 0) {
+        settle(conn->hub);
         conn_flush(conn); /* which may close it with an error */
+    }
     if (conn->closing)
         return;
     dirty_remove(conn);

@@ -5,9 +5,16 @@
  * to the front of the shared buffer for that, behind a long one it is read in place, into room for what the message
  * claims if that is moderate, else into room that grows with what has really come. So an idle connection holds no
  * buffer, and 10,000 of them hold none.
+ * AHEAD. With on_ahead, up to CONN_AHEAD messages of a batch are decoded before the first of them is handled, and the
+ * handler is told of each three times as it comes nearer: it can begin to fetch from memory what it will touch. Nothing
+ * else changes: they are handled one after the other, and where the connection pauses or ends, those behind are
+ * decoded again or dropped.
  * OUT. Answers are appended to `out` and leave together: once at the end of each batch of messages read, or when
  * the loop comes round (conn_flush_soon), so that a pipeline of N requests costs one read and one write. A buffer
  * that has been sent goes to the next connection that answers.
+ * BEFORE ANSWERS LEAVE something may have to be done once for all of them: put what they acknowledge on disk. While
+ * `hub->gathers` is set, the answers of all connections are gathered for this turn of the loop, and before_flush is
+ * called before the first of them leaves.
  * A PEER THAT DOES NOT READ. While more than CONN_OUTPUT_PAUSE_BYTES wait to be sent, nothing is read from it and
  * nothing more of what was read is handled: what it can make us hold is that and one answer. It costs the others
  * nothing. Answers to requests that were under way before may still come on top; past CONN_OUTPUT_BYTES_MAX the
@@ -39,11 +46,17 @@ struct conn_hub {
     uint64_t output_bytes; /* held in answers that wait to be sent now */
     uint64_t output_bytes_max;
     uint64_t bytes_in, bytes_out, reads, writes; /* counters, for `info` */
+    /* Set by the owner where the answers now in `out` of any connection must not leave before before_flush, which
+     * clears it. It may change what is in `out`. */
+    bool gathers;
+    void (*before_flush)(struct conn_hub *hub);
+    void *owner; /* before_flush's */
     /* The rest is private. */
-    char *read_buffer;  /* CONN_READ_BYTES */
-    struct buf spare;   /* an output buffer that nobody uses */
-    struct conn *dirty; /* connections to flush before the loop waits */
-    uv_idle_t *flusher; /* active while there are any; on the heap, since it closes after the hub */
+    char *read_buffer;        /* CONN_READ_BYTES */
+    struct buf spare;         /* an output buffer that nobody uses */
+    struct conn_ahead *ahead; /* CONN_AHEAD of them */
+    struct conn *dirty;       /* connections to flush before the loop waits */
+    uv_idle_t *flusher;       /* active while there are any; on the heap, since it closes after the hub */
     bool corked;
 };
 
@@ -62,6 +75,9 @@ void conn_hub_close(struct conn_hub *hub);
 struct conn_handler {
     /* One message has come, borrowed for the call. May append to conn->out; may call conn_close. */
     void (*on_message)(struct conn *conn, const struct message *message);
+    /* A message that has come and will be handled when `steps_left` others (3, 2, 1) have been; may be NULL. Must
+     * change nothing. */
+    void (*on_ahead)(struct conn *conn, const struct message *message, unsigned steps_left);
     /* Some messages have been handled and no more will be for now; may be NULL. Called before the answers are flushed,
      * and also where one of the messages, or a wrong one behind them, ends the connection. */
     void (*on_batch_end)(struct conn *conn);
@@ -80,10 +96,12 @@ struct conn {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     };
-    struct buf out; /* append encoded messages here, then let the batch end or call conn_flush */
+    struct buf out; /* append encoded messages here, then let the batch end or call conn_flush_soon */
     /* Set before conn_start by the end that asks: it goes on reading however much waits to be sent, since two ends that
      * both stop until the other reads would wait for ever. What it asks for bounds what it can be sent. */
     bool reads_always;
+    uint64_t
+        parked_bytes; /* answers that the owner keeps elsewhere until they may leave: part of what waits to be sent */
     /* The rest is private. */
     struct buf in; /* what has come of a message; while paused also whole ones */
     struct frame_scan scan;

@@ -94,48 +94,105 @@ static int keep_rest(struct conn *conn, const char *data, size_t len, size_t tak
     return rc;
 }
 
-/* Takes the next message out of data, which holds part of it at least. Its length, 0 where it is not whole yet, or an
- * error that ends the connection. */
-static int64_t handle_one(struct conn *conn, const char *data, size_t len)
+/* Decodes the message that data begins with, which holds part of it at least. Its length, 0 where it is not whole yet,
+ * or an error that ends the connection. */
+static int64_t decode_one(struct conn *conn, struct decoder *decoder, const char *data, size_t len,
+                          struct message *ret_message)
 {
-    struct message message;
     int rc = frame_scan(&conn->scan, data, len);
     if (rc <= 0)
         return rc;
-    size_t frame_len = conn->scan.at;
+    size_t frame_bytes = conn->scan.at;
     conn->scan = (struct frame_scan){0};
-    rc = message_decode(conn->hub->decoder, bytes_make(data, frame_len), &message);
-    if (rc < 0)
-        return rc;
-    conn->handler->on_message(conn, &message);
-    return (int64_t)frame_len;
+    rc = message_decode(decoder, bytes_make(data, frame_bytes), ret_message);
+    return rc < 0 ? rc : (int64_t)frame_bytes;
+}
+
+static bool goes_on(const struct conn *conn) { return !conn->closing && !conn->paused; }
+
+static void handle(struct conn *conn, const struct message *message)
+{
+    conn->handler->on_message(conn, message);
+    if (conn_output_bytes(conn) > CONN_OUTPUT_PAUSE_BYTES)
+        conn_flush(conn); /* which pauses the connection if the socket does not take it */
+}
+
+/* One after the other. Returns how many bytes that took; *ret_error is what ends the connection, or 0. */
+static size_t handle_singly(struct conn *conn, const char *data, size_t len, int *ret_error)
+{
+    struct message message;
+    size_t taken = 0;
+    while (taken < len && goes_on(conn)) {
+        int64_t rc = decode_one(conn, conn->hub->decoder, data + taken, len - taken, &message);
+        if (rc <= 0) {
+            *ret_error = (int)rc;
+            break;
+        }
+        taken += (size_t)rc;
+        handle(conn, &message);
+    }
+    return taken;
+}
+
+/* The same, with on_ahead: a ring of messages decoded and not handled yet. */
+static size_t handle_ahead(struct conn *conn, const char *data, size_t len, int *ret_error)
+{
+    struct conn_ahead *ring = conn->hub->ahead;
+    size_t taken = 0, seen = 0;
+    unsigned first = 0, count = 0;
+    int64_t rc = 1;
+    while (goes_on(conn)) {
+        while (count < CONN_AHEAD && rc > 0 && seen < len) {
+            struct conn_ahead *next = &ring[(first + count) % CONN_AHEAD];
+            rc = decode_one(conn, next->decoder, data + seen, len - seen, &next->message);
+            if (rc <= 0)
+                break;
+            next->frame_bytes = (size_t)rc;
+            seen += (size_t)rc;
+            count++;
+        }
+        if (count == 0)
+            break;
+        for (unsigned i = count - 1; i > 0; i--)
+            conn->handler->on_ahead(conn, &ring[(first + i) % CONN_AHEAD].message, i);
+        taken += ring[first].frame_bytes;
+        handle(conn, &ring[first].message);
+        first = (first + 1) % CONN_AHEAD;
+        count--;
+    }
+    if (count > 0) /* they are decoded again when the connection goes on */
+        conn->scan = (struct frame_scan){0};
+    else
+        *ret_error = rc < 0 ? (int)rc : 0;
+    return taken;
+}
+
+/* Gives back what a huge message took. */
+static void trim(struct conn *conn)
+{
+    decoder_trim(conn->hub->decoder);
+    for (int i = 0; conn->handler->on_ahead && i < CONN_AHEAD; i++)
+        decoder_trim(conn->hub->ahead[i].decoder);
 }
 
 /* Handles the whole messages in data, then sends the answers. Returns how many bytes that took. */
 static size_t handle_batch(struct conn *conn, const char *data, size_t len)
 {
-    size_t taken = 0;
-    int64_t rc = 1;
+    int error = 0;
     conn->in_batch = true;
     if (!conn->out.data) {
         conn->out = conn->hub->spare;
         conn->hub->spare = (struct buf){0};
     }
-    while (taken < len && !conn->closing && !conn->paused) {
-        rc = handle_one(conn, data + taken, len - taken);
-        if (rc <= 0)
-            break;
-        taken += (size_t)rc;
-        if (conn_output_bytes(conn) > CONN_OUTPUT_PAUSE_BYTES)
-            conn_flush(conn); /* which pauses the connection if the socket does not take it */
-    }
+    size_t taken =
+        conn->handler->on_ahead ? handle_ahead(conn, data, len, &error) : handle_singly(conn, data, len, &error);
     conn->in_batch = false;
     if (taken > 0 && conn->handler->on_batch_end)
         conn->handler->on_batch_end(conn);
     conn_flush(conn);
-    decoder_trim(conn->hub->decoder);
-    if (rc < 0)
-        conn_close(conn, (int)rc);
+    trim(conn);
+    if (error < 0)
+        conn_close(conn, error);
     return taken;
 }
 

@@ -16,6 +16,7 @@ void config_init(struct config *config)
 {
     memset(config, 0, sizeof *config);
     config->connections_max = CONNECTIONS_DEFAULT;
+    keeping_init(&config->keeping);
     config->log_level = LOG_LEVEL_INFO;
 }
 
@@ -88,6 +89,21 @@ int config_set_memory(struct config *config, const char *text, char *why, size_t
     return -EINVAL;
 }
 
+int config_set_eviction(struct config *config, const char *text, char *why, size_t why_bytes)
+{
+    char names[128] = "";
+    const char *name;
+    for (unsigned policy = 0; (name = evict_policy_name(policy)); policy++) {
+        if (strcmp(text, name) == 0) {
+            config->eviction = (enum evict_policy)policy;
+            return 0;
+        }
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", policy ? ", " : "", name);
+    }
+    snprintf(why, why_bytes, "maxmemory-policy takes one of %s, not '%s'", names, text);
+    return -EINVAL;
+}
+
 int config_set_connections(struct config *config, const char *text, char *why, size_t why_bytes)
 {
     char *end;
@@ -140,14 +156,34 @@ static int set_password(struct config *config, const char *text, char *why, size
     return copy(config->password, sizeof config->password, "password", text, why, why_bytes);
 }
 
+#define KEEPING_SETTER(name, word)                                                                                     \
+    static int name(struct config *config, const char *text, char *why, size_t why_bytes)                              \
+    {                                                                                                                  \
+        return keeping_set(&config->keeping, word, text, why, why_bytes);                                              \
+    }
+KEEPING_SETTER(set_durability, "durability")
+KEEPING_SETTER(set_persistence, "persistence")
+KEEPING_SETTER(set_save, "save")
+KEEPING_SETTER(set_keep_snapshots, "keep-snapshots")
+KEEPING_SETTER(set_snapshot_at_exit, "snapshot-at-exit")
+
 /* The words of one value, in the order in which they are taken: password wins over password-file. */
 static const struct setter {
     const char *word;
     int (*set)(struct config *config, const char *text, char *why, size_t why_bytes);
-} setters[] = {
-    {"unix", config_set_unix},          {"dir", config_set_dir},          {"password-file", config_read_password},
-    {"password", set_password},         {"maxmemory", config_set_memory}, {"max-connections", config_set_connections},
-    {"log-level", config_set_log_level}};
+} setters[] = {{"unix", config_set_unix},
+               {"dir", config_set_dir},
+               {"password-file", config_read_password},
+               {"password", set_password},
+               {"durability", set_durability},
+               {"persistence", set_persistence},
+               {"save", set_save},
+               {"keep-snapshots", set_keep_snapshots},
+               {"snapshot-at-exit", set_snapshot_at_exit},
+               {"maxmemory", config_set_memory},
+               {"maxmemory-policy", config_set_eviction},
+               {"max-connections", config_set_connections},
+               {"log-level", config_set_log_level}};
 enum { SETTERS = sizeof setters / sizeof setters[0] };
 
 /* What libconfuse tells while it reads: its callbacks bring no context of ours. */

@@ -2,7 +2,9 @@
  *
  *   listen = {"127.0.0.1:7400"}   unix = "/run/kvfs/kvcored.sock"   dir = "/var/lib/kvfs"
  *   password = "..."              password-file = "/etc/kvfs/password"
- *   maxmemory = "4gb"             max-connections = 16384           log-level = "info"
+ *   maxmemory = "4gb"             maxmemory-policy = "allkeys-lru"
+ *   max-connections = 16384       log-level = "info"
+ *   and how the data directory is kept (keeping.h)
  *
  * An unknown word is an error, so that a mistyped one is not an option silently left at its default.
  */
@@ -11,6 +13,8 @@
 
 #include "kvcore/base/log.h"
 #include "kvcore/rpc/address.h"
+#include "kvcore/server/keeping.h"
+#include "kvcore/tree/evict.h"
 
 #include <stdint.h>
 
@@ -23,7 +27,9 @@ struct config {
     char dir[4096];            /* "": none */
     char password[256];        /* "": none */
     uint64_t memory_bytes_max; /* 0: the default */
+    enum evict_policy eviction;
     uint32_t connections_max;
+    struct keeping keeping;
     enum log_level log_level;
 };
 
@@ -38,6 +44,7 @@ int config_add_listen(struct config *config, const char *text, char *why, size_t
 int config_set_unix(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_set_dir(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_set_memory(struct config *config, const char *text, char *why, size_t why_bytes);
+int config_set_eviction(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_set_connections(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_set_log_level(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_read_password(struct config *config, const char *path, char *why, size_t why_bytes);

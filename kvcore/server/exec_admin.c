@@ -45,6 +45,8 @@ int exec_HELLO(struct exec *exec)
     fields_text(&fields, "version", "%s", KVFS_VERSION);
     fields_number(&fields, "protocol", 1);
     fields_number(&fields, "session", session->id);
+    if (exec->store->loading)
+        fields_number(&fields, "loading", exec->store->loaded_percent);
     return fields_finish(&fields, exec->reply);
 }
 
@@ -67,9 +69,11 @@ int exec_INFO(struct exec *exec)
     fields_number(&fields, "server.index", store->index);
     fields_number(&fields, "memory.used_bytes", store->tree->mem.used);
     fields_number(&fields, "memory.max_bytes", store->options.memory_bytes_max);
+    fields_text(&fields, "memory.policy", "%s", evict_policy_name(store->evict.policy));
     fields_number(&fields, "keyspace.nodes", store->tree->node_count);
     fields_number(&fields, "keyspace.expiring", store->tree->expiry.count);
     fields_number(&fields, "keyspace.expired", store->expired);
+    fields_number(&fields, "keyspace.evicted", store->evicted);
     fields_number(&fields, "stats.sessions", store->sessions);
     fields_number(&fields, "stats.requests", store->requests);
     for (struct store_info_source *source = store->info_sources; source; source = source->next)
@@ -86,6 +90,20 @@ int exec_INFO(struct exec *exec)
         return kv_reply_fail(exec->reply, -EINVAL, "info: there is no section '%.*s'", (int)exec->request->name.len,
                              exec->request->name.data);
     return fields_finish(&fields, exec->reply);
+}
+
+int exec_SNAPSHOT(struct exec *exec)
+{
+    struct store_backing *backing = exec->store->backing;
+    uint64_t index;
+    if (!backing || !backing->snapshot)
+        return kv_reply_fail(exec->reply, -ENOTSUP,
+                             "snapshot: this node keeps its data in memory alone; start it with a data directory and a "
+                             "persistence that is not none");
+    int rc = backing->snapshot(backing, exec->reply, &index);
+    if (rc == 0)
+        exec_reply_uint(exec, index);
+    return rc;
 }
 
 int exec_STATFS(struct exec *exec)

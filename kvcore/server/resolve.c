@@ -23,14 +23,39 @@ static int drop_expired(struct exec *exec, struct node **node)
     return rc;
 }
 
+/* The request tells of a state that came with this change. */
+static void saw(struct exec *exec, uint64_t version) { exec->seen = version > exec->seen ? version : exec->seen; }
+
+/* Where nothing is, the directory says since when. Symlinks on the way may be newer than what they lead to. */
+static void saw_place(struct exec *exec, const struct tree_place *place)
+{
+    const char *name = place->name.data;
+    if (name >= place->path && name < place->path + sizeof place->path)
+        saw(exec, exec->store->index);
+    else
+        saw(exec, place->node ? place->node->version : place->dir->version);
+}
+
+/* What a name leads to is in use from now, unless its time has come. */
+static int found(struct exec *exec, struct tree_place *place)
+{
+    saw_place(exec, place);
+    int rc = drop_expired(exec, &place->node);
+    if (rc == 0 && place->node)
+        evict_use(&exec->store->evict, exec->tree, place->node);
+    return rc;
+}
+
 static int find_id(struct exec *exec, uint64_t id, struct node **ret_node)
 {
     struct node *node = tree_find(exec->tree, id);
+    saw(exec, node ? node->version : exec->store->index);
     int rc = drop_expired(exec, &node);
     if (rc < 0)
         return rc;
     if (!node)
         return -ESTALE;
+    evict_use(&exec->store->evict, exec->tree, node);
     *ret_node = node;
     return 0;
 }
@@ -51,7 +76,7 @@ static int place_in_dir(struct exec *exec, const struct kv_ref *ref, struct tree
     ret_place->name = ref->name;
     ret_place->rest = (struct bytes){0};
     ret_place->node = tree_lookup(dir, ref->name);
-    return drop_expired(exec, &ret_place->node);
+    return found(exec, ret_place);
 }
 
 static int place_of_key(struct exec *exec, struct bytes key, bool follow, struct tree_place *ret_place)
@@ -61,11 +86,13 @@ static int place_of_key(struct exec *exec, struct bytes key, bool follow, struct
     if (rc < 0)
         return bad_name(exec, "key", key, rc, why);
     rc = tree_walk(exec->tree, key, follow, ret_place);
+    if (rc < 0)
+        saw(exec, exec->store->index);
     if (rc == -EXDEV)
         return bad_name(exec, "key", key, rc, "leads through a symlink that points out of the store");
     if (rc < 0)
         return rc;
-    return drop_expired(exec, &ret_place->node);
+    return found(exec, ret_place);
 }
 
 int exec_place(struct exec *exec, const struct kv_ref *ref, bool follow, struct tree_place *ret_place)
@@ -180,14 +207,19 @@ static struct effect creation(const struct exec *exec, const struct node *dir, s
 
 static int create(struct exec *exec, const struct node *dir, struct effect *effect, struct node **ret_node)
 {
-    if (exec_inherits(dir, effect->mode & S_IFMT))
-        return exec_create_inheriting(exec, dir, effect, ret_node);
-    if (exec->request->options & KV_OPT_UMASK)
-        effect->mode &= ~(exec->request->umask & 0777);
-    int rc = exec_apply(exec, effect);
+    int rc;
+    if (exec_inherits(dir, effect->mode & S_IFMT)) {
+        rc = exec_create_inheriting(exec, dir, effect, ret_node);
+    } else {
+        if (exec->request->options & KV_OPT_UMASK)
+            effect->mode &= ~(exec->request->umask & 0777);
+        rc = exec_apply(exec, effect);
+        if (rc == 0)
+            *ret_node = effect->ret_node;
+    }
     if (rc < 0)
         return rc;
-    *ret_node = effect->ret_node;
+    evict_born(&exec->store->evict, exec->tree, *ret_node);
     return 0;
 }
 

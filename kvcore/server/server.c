@@ -5,6 +5,7 @@
 #include "kvcore/base/log.h"
 #include "kvcore/server/endpoint.h"
 #include "kvcore/server/fields.h"
+#include "kvcore/server/waiting.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ struct listener {
 struct peer {
     struct conn conn;
     struct session session;
+    struct waiting waiting;
     struct server *server;
     struct peer *next, *previous;
 };
@@ -46,6 +48,7 @@ struct server {
     struct store *store;
     struct server_options options;
     struct conn_hub hub;
+    struct waiting_room waiting_room;
     struct listener *listeners;
     struct peer *peers;
     uint32_t peer_count;
@@ -75,6 +78,13 @@ static void add_info(struct store_info_source *source, struct kv_fields *fields)
     fields_number(fields, "net.output_bytes", server->hub.output_bytes);
 }
 
+static void before_flush(struct conn_hub *hub)
+{
+    struct server *server = hub->owner;
+    hub->gathers = false;
+    waiting_settle(&server->waiting_room);
+}
+
 int server_new(uv_loop_t *loop, struct store *store, const struct server_options *options, struct server **ret_server)
 {
     struct server *server = calloc(1, sizeof *server);
@@ -88,6 +98,8 @@ int server_new(uv_loop_t *loop, struct store *store, const struct server_options
     server->loop = loop;
     server->store = store;
     server->options = *options;
+    server->hub.before_flush = before_flush;
+    server->hub.owner = server;
     server->hub.input_bytes_max = options->input_bytes_max;
     server->info.add = add_info;
     store_add_info_source(store, &server->info);
@@ -144,16 +156,13 @@ void server_free(struct server *server, void (*on_closed)(void *user), void *use
 
 /* --- messages --- */
 
-static void answer(struct conn *conn, uint32_t id, struct kv_reply *reply)
+void server_use_journal(struct server *server, struct journal *journal) { server->waiting_room.journal = journal; }
+
+static void answer(struct peer *peer, uint32_t id, struct kv_reply *reply, const struct store_wait *wait)
 {
-    int rc = encode_reply(&conn->out, id, reply);
-    if (rc == -E2BIG) {
-        kv_reply_fail(reply, -E2BIG, "the answer is longer than a message may be (%u bytes); ask for less at a time",
-                      MESSAGE_BYTES_MAX);
-        rc = encode_reply(&conn->out, id, reply);
-    }
+    int rc = waiting_answer(&peer->waiting, id, reply, wait);
     if (rc < 0)
-        conn_close(conn, rc);
+        conn_close(&peer->conn, rc);
 }
 
 void server_hold_answers(struct server *server, bool held) { conn_hub_cork(&server->hub, held); }
@@ -166,12 +175,22 @@ static void on_message(struct conn *conn, const struct message *message)
         conn_close(conn, -EPROTO);
         return;
     }
-    if (message->error)
+    struct store_wait wait = {0};
+    if (message->error) {
         kv_reply_fail(&server->reply, message->error, "%s", message->text);
-    else
+    } else {
         store_execute(server->store, &peer->session, &message->request, &server->reply);
+        wait = server->store->wait;
+    }
     if (message->type == MESSAGE_REQUEST)
-        answer(conn, message->id, &server->reply);
+        answer(peer, message->id, &server->reply, &wait);
+}
+
+static void on_ahead(struct conn *conn, const struct message *message, unsigned steps_left)
+{
+    const struct peer *peer = conn->owner;
+    if (message->type != MESSAGE_RESPONSE && message->error == 0)
+        store_fetch(peer->server->store, &message->request, steps_left);
 }
 
 static void on_peer_closed(struct conn *conn, int error)
@@ -181,6 +200,7 @@ static void on_peer_closed(struct conn *conn, int error)
     if (error && error != -ECONNRESET && error != -EPIPE && error != KV_BUSY)
         log_warning("connection of session %llu%s%s closed: %s (%s)", (unsigned long long)peer->session.id,
                     peer->session.client[0] ? " " : "", peer->session.client, error_text(error), error_name(error));
+    waiting_close(&peer->waiting);
     store_session_end(server->store, &peer->session);
     if (peer->previous)
         peer->previous->next = peer->next;
@@ -194,7 +214,8 @@ static void on_peer_closed(struct conn *conn, int error)
     finish_if_closed(server);
 }
 
-static const struct conn_handler peer_handler = {.on_message = on_message, .on_close = on_peer_closed};
+static const struct conn_handler peer_handler = {
+    .on_message = on_message, .on_ahead = on_ahead, .on_close = on_peer_closed};
 
 static struct peer *peer_new(struct server *server, bool unix_socket)
 {
@@ -206,6 +227,7 @@ static struct peer *peer_new(struct server *server, bool unix_socket)
         return NULL;
     }
     peer->server = server;
+    waiting_init(&peer->waiting, &server->waiting_room, &peer->conn);
     store_session_begin(server->store, &peer->session);
     peer->next = server->peers;
     if (peer->next)

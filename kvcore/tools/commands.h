@@ -18,8 +18,12 @@ command_run run_mv, run_ln, run_readlink;
 command_run run_ls, run_tree;
 /* cmd_remove.c */
 command_run run_rm;
+/* cmd_copy.c */
+command_run run_import, run_export, run_dump, run_load;
 /* cmd_admin.c */
 command_run run_info, run_ping;
+/* cmd_disk.c */
+command_run run_snapshot, run_sync;
 /* bench_main.c */
 command_run run_bench;
 

@@ -22,6 +22,7 @@
 #define DEFAULT_TIMEOUT_MS 5000
 
 #define VALUE_HELP    "Without VALUE, or when it is '-', the value is read from standard input.\n"
+#define QUIET_HELP    "  -q, --quiet    no progress on the terminal\n"
 #define DURATION_HELP "A DURATION is a number with a unit: 10 (seconds), 10s, 500ms, 5m, 2h, 1d, 1h30m.\n"
 
 static command_run run_help;
@@ -86,7 +87,32 @@ static const struct command commands[] = {
     {"ln", "[-s] FROM TO", "Give a key a second name, or with -s make a symbolic link",
      "FROM is a key; with -s, any text that TO shall lead to.\n\n  -s, --symbolic    a symbolic link\n", run_ln},
     {"readlink", "KEY", "Print where a symbolic link leads", NULL, run_readlink},
+    {"import", "[-q] DIR [KEY]", "Copy a directory of this machine into the store",
+     "All that DIR has goes below KEY, a directory's key, or into the root: owners, modes, times, xattrs, ACLs, "
+     "symbolic\n"
+     "and hard links, special files, holes. What is there with the same type, size and time is left as it is, so an\n"
+     "import that was interrupted goes on where it was; nothing is removed.\n\n" QUIET_HELP,
+     run_import},
+    {"export", "[-q] [KEY] DIR", "Copy the store, or a directory of it, to this machine",
+     "The counterpart of import. DIR is made where it is missing. Who is not root becomes the owner of the "
+     "files.\n\n" QUIET_HELP,
+     run_export},
+    {"dump", "[-q] FILE", "Write the whole store to one file",
+     "FILE is a tar archive (pax, lz4) that tar can read, '-' standard output. It stands under FILE.part until it is\n"
+     "whole. What changes meanwhile is in it as it was at some moment of the dump; each short file is of one "
+     "moment.\n\n" QUIET_HELP,
+     run_dump},
+    {"load", "[-q] [--merge | --check] FILE", "Fill a store from a dump",
+     "All of FILE is checked before anything is changed, unless it is '-', standard input.\n\n"
+     "  --merge    the store need not be empty: files of the dump replace those of the same name\n"
+     "  --check    only check the file; no store is needed\n" QUIET_HELP,
+     run_load},
     {"info", "[SECTION]", "Show the server's figures, all or of one section", NULL, run_info},
+    {"sync", "", "Wait until all that was changed is on the server's disk", NULL, run_sync},
+    {"snapshot", "[-w]", "Have the server write a snapshot of all it holds",
+     "It prints the index of the last change that the snapshot holds, and returns while it is being written.\n\n"
+     "  -w, --wait    return when it is on disk; on a terminal with a progress bar\n",
+     run_snapshot},
     {"ping", "[-c COUNT] [-i DURATION]", "See whether the server answers",
      "  -c, --count COUNT          so many times, and print how long each took\n"
      "  -i, --interval DURATION    between two of them (1s)\n",
@@ -130,6 +156,7 @@ static void print_help(FILE *out)
         "                           kvfs or kvcored; else $KV_STORE, else " DEFAULT_STORE "\n"
         "      --timeout DURATION   wait so long for each answer (5s; 0: for ever)\n"
         "      --password-file FILE the password is this file's first line; else $KV_PASSWORD\n"
+        "      --durability LEVEL   of changes: return when they are written or synced, whatever the server's level\n"
         "      --json               print JSON\n"
         "  -h, --help               show this\n"
         "      --version            show the version\n"
@@ -155,11 +182,12 @@ static int run_help(struct tool *tool, int argc, char **argv)
 
 /* --- options for all ------------------------------------------------------------------------------------------- */
 
-enum { OPTION_TIMEOUT = 256, OPTION_PASSWORD_FILE, OPTION_JSON, OPTION_VERSION };
+enum { OPTION_TIMEOUT = 256, OPTION_PASSWORD_FILE, OPTION_JSON, OPTION_VERSION, OPTION_DURABILITY };
 
 static const struct option options[] = {{"store", required_argument, NULL, 's'},
                                         {"timeout", required_argument, NULL, OPTION_TIMEOUT},
                                         {"password-file", required_argument, NULL, OPTION_PASSWORD_FILE},
+                                        {"durability", required_argument, NULL, OPTION_DURABILITY},
                                         {"json", no_argument, NULL, OPTION_JSON},
                                         {"help", no_argument, NULL, 'h'},
                                         {"version", no_argument, NULL, OPTION_VERSION},
@@ -209,6 +237,9 @@ static int options_parse(struct tool *tool, int argc, char **argv, struct given 
             break;
         case OPTION_JSON:
             tool->json = true;
+            break;
+        case OPTION_DURABILITY:
+            tool->durability = optarg;
             break;
         case OPTION_VERSION:
             puts("kv (kvfs) " KVFS_VERSION);

@@ -16,8 +16,9 @@ enum dentry_kind {
 struct dentry {
     struct node *dir; /* the directory that holds the name; NULL for the root's and for a node without a name */
     uint8_t name_len;
-    uint8_t kind; /* enum dentry_kind */
-    char name[];  /* no terminator */
+    uint8_t kind : 1; /* enum dentry_kind */
+    uint8_t heat : 7; /* of a node, in the dentry inside it: how warm it is (evict.h) */
+    char name[];      /* no terminator */
 } __attribute__((packed, aligned(4)));
 
 static inline struct bytes dentry_name(const struct dentry *dentry)

@@ -260,6 +260,26 @@ struct dentry *dir_hash_find(const struct dir_hash *hash, struct bytes name)
     return NULL;
 }
 
+void dir_hash_fetch(const struct dir_hash *hash, struct bytes name, unsigned steps_left)
+{
+    if (hash->count == 0)
+        return;
+    uint64_t cookie = dir_hash_cookie(hash, name);
+    const struct segment *segment = segment_of(hash, cookie);
+    if (steps_left >= 3) {
+        __builtin_prefetch(segment);
+        return;
+    }
+    size_t at = segment_next(segment, tag_of(cookie), 0);
+    if (at == segment->count)
+        return;
+    struct dentry **entry = &segment_entries(segment)[at];
+    if (steps_left == 2)
+        __builtin_prefetch(entry);
+    else
+        __builtin_prefetch(*entry);
+}
+
 int dir_hash_insert(struct dir_hash *hash, struct mem *mem, struct dentry *dentry)
 {
     CHECK(!dir_hash_find(hash, dentry_name(dentry)));
@@ -358,4 +378,15 @@ size_t dir_hash_scan(const struct dir_hash *hash, uint64_t after, struct dentry 
             return count ? count : max; /* none: the whole page is of one cookie, which has to be parted */
     }
     return count;
+}
+
+void dir_hash_all(const struct dir_hash *hash, struct dentry **ret_list)
+{
+    size_t run = 1;
+    for (size_t i = 0; hash->count && i < slot_count(hash); i += run) {
+        const struct segment *segment = slots_of(hash)[i];
+        run = run_of(hash, segment->depth);
+        memcpy(ret_list, segment_entries(segment), segment->count * sizeof(*ret_list));
+        ret_list += segment->count;
+    }
 }

@@ -27,11 +27,14 @@ void dir_hash_close(struct dir_hash *hash, struct mem *mem);
 
 /* As the functions of dir.h of the same names. */
 struct dentry *dir_hash_find(const struct dir_hash *hash, struct bytes name);
+void dir_hash_fetch(const struct dir_hash *hash, struct bytes name, unsigned steps_left);
 int dir_hash_insert(struct dir_hash *hash, struct mem *mem, struct dentry *dentry);
 void dir_hash_remove(struct dir_hash *hash, struct mem *mem, struct dentry *dentry);
 void dir_hash_replace(struct dir_hash *hash, const struct dentry *was, struct dentry *now);
 uint64_t dir_hash_cookie(const struct dir_hash *hash, struct bytes name);
 size_t dir_hash_scan(const struct dir_hash *hash, uint64_t after, struct dentry **found, size_t max);
+/* All dentries, hash->count of them, in no useful order. */
+void dir_hash_all(const struct dir_hash *hash, struct dentry **ret_list);
 
 /* dir_new with another hash than XXH3, so that a test can make cookies collide. */
 struct dir *dir_new_hashed_by(struct mem *mem, uint64_t hash_seed,

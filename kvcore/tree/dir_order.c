@@ -170,6 +170,61 @@ void dir_order_close(struct dir_order *order, struct mem *mem)
     order->root = NULL;
 }
 
+/* The leaf, or with `below` the inner node, of the next `count` entries. */
+static struct order_node *build_node(struct mem *mem, struct dentry *const *sorted, struct order_node *const *below,
+                                     size_t count)
+{
+    unsigned level = below ? below[0]->level + 1u : 0;
+    struct order_node *node = order_node_new(mem, level, count);
+    if (!node)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        node->names[i] = below ? below[i]->names[0] : sorted[i];
+    if (below)
+        memcpy(children_of(node), below, count * sizeof(*below));
+    node->count = (uint16_t)count;
+    return node;
+}
+
+/* Puts the `count` entries of one level (dentries, or the nodes at `nodes`) into nodes of `max`, which take the place
+ * of the first ones at `nodes`. Returns how many; 0: out of memory, and nothing is left of any. */
+static size_t build_level(struct mem *mem, struct dentry *const *sorted, struct order_node **nodes, size_t count,
+                          size_t max)
+{
+    size_t made = 0, at = 0;
+    while (at < count) {
+        size_t here = count - at < max ? count - at : max;
+        struct order_node *node = build_node(mem, sorted ? sorted + at : NULL, sorted ? NULL : nodes + at, here);
+        if (!node)
+            break;
+        nodes[made++] = node;
+        at += here;
+    }
+    if (at == count)
+        return made;
+    for (size_t i = 0; i < made; i++)
+        free_below(nodes[i], mem);
+    for (size_t i = at; !sorted && i < count; i++)
+        free_below(nodes[i], mem);
+    return 0;
+}
+
+int dir_order_build(struct dir_order *order, struct mem *mem, struct dentry *const *sorted, size_t count)
+{
+    CHECK(!order->root);
+    if (count == 0)
+        return 0;
+    struct order_node **nodes = mem_alloc(mem, (count / LEAF_MAX + 1) * sizeof(*nodes));
+    if (!nodes)
+        return -ENOMEM;
+    size_t made = build_level(mem, sorted, nodes, count, LEAF_MAX);
+    while (made > 1)
+        made = build_level(mem, NULL, nodes, made, INNER_MAX);
+    order->root = made ? nodes[0] : NULL;
+    mem_free(mem, nodes);
+    return made ? 0 : -ENOMEM;
+}
+
 /* Moves the upper part of the full child at `at` to a new one behind it. -ENOMEM. */
 static int split_child(struct order_node **where, struct mem *mem, size_t at, struct bytes name)
 {

@@ -15,6 +15,9 @@ struct dir_order {
 
 void dir_order_close(struct dir_order *order, struct mem *mem);
 
+/* Fills an empty order with all of a sorted list at once: full leaves, bottom up. -ENOMEM; it is empty then. */
+int dir_order_build(struct dir_order *order, struct mem *mem, struct dentry *const *sorted, size_t count);
+
 /* As the functions of dir.h of the same names. */
 int dir_order_insert(struct dir_order *order, struct mem *mem, struct dentry *dentry);
 void dir_order_remove(struct dir_order *order, struct mem *mem, struct dentry *dentry);

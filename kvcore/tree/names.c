@@ -2,6 +2,7 @@
 
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
+#include "kvcore/tree/bulk.h"
 #include "kvcore/tree/dir.h"
 #include "kvcore/tree/value.h"
 
@@ -68,6 +69,12 @@ static struct node *fresh_commit(struct tree *tree, struct dentry *old, const st
     return node;
 }
 
+static int enter_dentry(struct tree *tree, struct node *dir, struct dentry *dentry)
+{
+    bulk_touch(tree, dir);
+    return dir_insert(node_dir(dir), &tree->mem, dentry);
+}
+
 static void count_subdir(struct node *dir, const struct node *child, int change)
 {
     if (node_is_dir(child))
@@ -76,7 +83,8 @@ static void count_subdir(struct node *dir, const struct node *child, int change)
 
 static int enter_id(struct tree *tree, struct node *node)
 {
-    CHECK(!tree_find(tree, node->id));
+    if (tree_find(tree, node->id))
+        return -EEXIST;
     return radix_set(&tree->slots[id_slot(node->id)].nodes, &tree->mem, id_sequence(node->id), node);
 }
 
@@ -101,7 +109,7 @@ int names_enter(struct tree *tree, struct node *node, struct node *dir, struct b
     if (rc < 0)
         goto err_link;
     node->dentry.dir = link ? NULL : dir;
-    rc = dir_insert(node_dir(dir), &tree->mem, link ? &link->dentry : &node->dentry);
+    rc = enter_dentry(tree, dir, link ? &link->dentry : &node->dentry);
     if (rc < 0)
         goto err_id;
     if (link)
@@ -160,7 +168,7 @@ int names_link(struct tree *tree, struct node **node, struct node *dir, struct b
     struct link *link = link_new(&tree->mem, *node, dir, name);
     if (!link)
         return -ENOMEM;
-    rc = dir_insert(node_dir(dir), &tree->mem, &link->dentry);
+    rc = enter_dentry(tree, dir, &link->dentry);
     if (rc < 0) {
         mem_free(&tree->mem, link);
         return rc;
@@ -241,7 +249,7 @@ int names_move(struct tree *tree, struct dentry *source, struct node *to_dir, st
         dir_replace(node_dir(to_dir), target, fresh.dentry);
         drop_dentry(tree, target, hold);
     } else {
-        rc = dir_insert(node_dir(to_dir), &tree->mem, fresh.dentry);
+        rc = enter_dentry(tree, to_dir, fresh.dentry);
         if (rc < 0) {
             fresh_drop(tree, &fresh);
             return rc;

@@ -9,7 +9,7 @@
 #include "kvcore/tree/tree.h"
 
 /* Enters a new node (from node_new, name inside; a directory has its ext and index) under its name in `dir` and in the
- * id map. On failure the node is still the caller's. */
+ * id map. -EEXIST: the id is taken; -ENOMEM. On failure the node is still the caller's. */
 int names_enter(struct tree *tree, struct node *node, struct node *dir, struct bytes name);
 
 /* Enters a new node, not a directory, without a name: held once, so it has an ext. On failure it is still the

@@ -511,3 +511,20 @@ int rope_share_part(const struct rope *rope, struct mem *mem, uint64_t offset, u
     *ret_copy = copy;
     return 0;
 }
+
+struct chunk *rope_next_chunk(const struct rope *rope, uint64_t from, uint64_t *ret_number)
+{
+    return chunk_next(rope, from, ret_number);
+}
+
+int rope_restore(struct rope *rope, struct mem *mem, uint64_t number, struct bytes data)
+{
+    if (data.len == 0 || data.len > CHUNK_BYTES || number > rope->size / CHUNK_BYTES ||
+        number * CHUNK_BYTES + data.len > rope->size || chunk_at(rope, number))
+        return -EINVAL;
+    struct chunk *chunk = chunk_new(mem, data.len);
+    if (!chunk)
+        return -ENOMEM;
+    chunk_write(chunk, 0, data);
+    return put_chunk(rope, mem, number, chunk);
+}

@@ -2,6 +2,7 @@
 
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
+#include "kvcore/tree/bulk.h"
 #include "kvcore/tree/dir.h"
 #include "kvcore/tree/key.h"
 
@@ -69,6 +70,7 @@ void tree_free(struct tree *tree)
         radix_close(nodes, &tree->mem);
     }
     mem_free(&tree->mem, tree->expiry.entries);
+    bulk_free(tree);
     CHECK(tree->mem.used == 0);
     free(tree);
 }
@@ -182,6 +184,24 @@ int tree_walk(const struct tree *tree, struct bytes key, bool follow, struct tre
     if (rc == 0)
         place_dir(tree, dir, ret_place);
     return rc;
+}
+
+void tree_fetch(const struct tree *tree, struct bytes key, unsigned steps_left)
+{
+    const struct node *dir = tree->root;
+    for (;;) {
+        const char *slash = key.len ? memchr(key.data, '/', key.len) : NULL;
+        if (!slash) {
+            dir_fetch(node_dir(dir), key, steps_left);
+            return;
+        }
+        struct bytes name = bytes_make(key.data, (size_t)(slash - key.data));
+        const struct node *node = tree_lookup(dir, name);
+        if (!node || !node_is_dir(node))
+            return;
+        dir = node;
+        key = bytes_make(slash + 1, key.len - name.len - 1);
+    }
 }
 
 static unsigned slot_of_place(const struct tree *tree, const struct node *dir, struct bytes name)

@@ -39,6 +39,8 @@ struct tree {
     struct node *root;
     uint64_t node_count;
     struct expiry expiry;
+    struct bulk *bulk;            /* NULL: none is on */
+    struct tree_watcher *watcher; /* NULL: nobody watches (watcher.h) */
     struct tree_slot slots[SLOTS];
 };
 
@@ -67,6 +69,15 @@ struct tree_place {
  * absolute, or to ".." of the root), or -ENOENT (a symlink through a missing directory to a place that is no key:
  * "missing/../x"). *ret_place is undefined then. The key must be valid (key_check) or empty. */
 int tree_walk(const struct tree *tree, struct bytes key, bool follow, struct tree_place *ret_place);
+
+/* dir_fetch, for the last component of a key. Symlinks on the way are not followed: then nothing is fetched. */
+void tree_fetch(const struct tree *tree, struct bytes key, unsigned steps_left);
+
+/* BULK. Between these two, names are entered without keeping directories in order, for a tree that is being loaded:
+ * everything works but listing by name (and tree_verify). One at a time. -ENOMEM: it is not on; at the end: it is still
+ * on, and the end can be tried again. tree_free may come before the end. */
+int tree_bulk_begin(struct tree *tree);
+int tree_bulk_end(struct tree *tree);
 
 /* The id that the next node created in `dir` under `name` gets: slot of the key, that slot's next sequence. */
 uint64_t tree_next_id(const struct tree *tree, const struct node *dir, struct bytes name);

@@ -57,7 +57,10 @@ _kv() {
         elif [[ -z $command || $command == help ]]; then
             mapfile -t COMPREPLY < <(compgen -W "$(command kv help | sed -nE '/^Commands:/,/^$/s/^  ([a-z]+) .*/\1/p')" -- "$cur")
         else
-            _kv_keys
+            case $command in
+            import | export | dump | load) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+            esac
+            [[ $command == dump || $command == load ]] || _kv_keys
         fi
         ;;
     esac

@@ -5,7 +5,11 @@ _kvcored() {
     --config | -c | --password-file | --unix) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     --dir | -d) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$cur") ;;
-    --listen | -l | --maxmemory | --max-connections) ;;
+    --maxmemory-policy) mapfile -t COMPREPLY < <(compgen -W 'noeviction allkeys-lru allkeys-lfu volatile-ttl' -- "$cur") ;;
+    --durability) mapfile -t COMPREPLY < <(compgen -W 'memory written synced' -- "$cur") ;;
+    --persistence) mapfile -t COMPREPLY < <(compgen -W 'log+snapshots log snapshots none' -- "$cur") ;;
+    --snapshot-at-exit) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur") ;;
+    --save | --keep-snapshots | --listen | -l | --maxmemory | --max-connections) ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$(command kvcored --help | grep -oE -- '--[a-z][a-z-]*')" -- "$cur") ;;
     esac
 }

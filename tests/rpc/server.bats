@@ -249,6 +249,25 @@ assert all(s.recv(1) == b"" for s in held[1:])' "$T/s.sock"
     head -c 20000000 /dev/zero | kv set second
 }
 
+@test "a full cache gives up what was not used, and the mount sees it gone" {
+    start_server --maxmemory 16mb --maxmemory-policy allkeys-lru
+    kv set kept "in use"
+    kv set gone "not in use"
+    mount_kvfs "$KV_STORE" "$T/mnt"
+    is "not in use" cat "$T/mnt/gone"
+    filler=$(head -c 4000 /dev/zero | tr '\0' x)
+    for part in $(seq 8); do
+        seq -f "d/$part-%g $filler" 400 | xargs -n 50 "$KV_BIN/kv" mset >/dev/null
+        is "in use" kv get kept
+    done
+    head -c 12000000 /dev/zero | kv set large
+    says 0 '^evicted:[1-9]' kv info keyspace
+    says 0 '^policy:allkeys-lru$' kv info memory
+    says 1 ENOENT kv get gone
+    says 1 'No such file' cat "$T/mnt/gone"
+    says 2 'noeviction, allkeys-lru, allkeys-lfu, volatile-ttl' kvcored --maxmemory-policy lru
+}
+
 @test "hundreds of kv, one after the other and many at once, leave nothing behind in the server" {
     start_server
     seq 300 | xargs -P 8 -I{} kv set "dir/{}" v >/dev/null

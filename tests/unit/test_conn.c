@@ -19,6 +19,8 @@ struct end {
     uv_loop_t loop;
     int peer; /* the other end */
     unsigned messages, batches, closes;
+    unsigned tells;   /* calls of on_ahead */
+    uint32_t told[4]; /* the ids it was called with for the next messages, by their number modulo 4 */
     int error;
     size_t answer_bytes;  /* a get is answered with so many */
     unsigned close_at;    /* at this message conn_close is called... */
@@ -56,6 +58,9 @@ static void on_message(struct conn *conn, const struct message *message)
     struct end *end = conn->owner;
     assert_int_equal(end->closes, 0);
     assert_int_equal(message->error, 0);
+    if (end->tells && end->told[end->messages % 4])
+        assert_int_equal(message->id, end->told[end->messages % 4]);
+    end->told[end->messages % 4] = 0;
     end->messages++;
     if (message->request.op == KV_OP_SET) {
         end->value_bytes += message->request.value.len;
@@ -77,7 +82,18 @@ static void on_close(struct conn *conn, int error)
     end->error = error;
 }
 
-static const struct conn_handler handler = {on_message, on_batch_end, on_close};
+/* What will be handled is told of with the number of messages before it, and is the same then. */
+static void on_ahead(struct conn *conn, const struct message *message, unsigned steps_left)
+{
+    struct end *end = conn->owner;
+    assert_int_equal(end->closes, 0);
+    assert_in_range(steps_left, 1, 3);
+    end->told[(end->messages + steps_left) % 4] = message->id;
+    end->tells++;
+}
+
+/* All tests run twice. */
+static struct conn_handler handler = {.on_message = on_message, .on_batch_end = on_batch_end, .on_close = on_close};
 
 static void turn(struct end *end)
 {
@@ -152,16 +168,18 @@ static unsigned count_messages(const struct buf *buf)
     return count;
 }
 
+static uint32_t last_id;
+
 static void add_set(struct buf *out, struct bytes value)
 {
     struct kv_request request = {.op = KV_OP_SET, .node = kv_ref_key(bytes_of("some/key")), .value = value};
-    assert_int_equal(encode_request(out, 1, &request), 0);
+    assert_int_equal(encode_request(out, ++last_id, &request), 0);
 }
 
 static void add_get(struct buf *out)
 {
     struct kv_request request = {.op = KV_OP_GET, .node = kv_ref_key(bytes_of("some/key"))};
-    assert_int_equal(encode_request(out, 1, &request), 0);
+    assert_int_equal(encode_request(out, ++last_id, &request), 0);
 }
 
 static void messages_that_come_byte_by_byte_are_put_together(void **state)
@@ -357,6 +375,29 @@ static void a_peer_that_does_not_read_is_paused_until_it_does(void **state)
     assert_int_equal(count_messages(&in), 400);
     assert_true(end.most_waiting <= CONN_OUTPUT_PAUSE_BYTES + 300100);
     assert_int_equal(end.hub.input_bytes, 0);
+    end_shut(&end);
+    buf_close(&out);
+    buf_close(&in);
+}
+
+static void a_pause_before_half_a_message_forgets_nothing_of_it(void **state)
+{
+    (void)state;
+    struct end end;
+    struct buf out = {0}, in = {0};
+    end_open(&end);
+    end.answer_bytes = 2 * CONN_OUTPUT_PAUSE_BYTES;
+    add_get(&out);
+    add_set(&out, bytes_of("longer than what comes after it"));
+    add_get(&out);
+    size_t half = out.len - 3; /* its arguments are being walked */
+    assert_int_equal(send(end.peer, out.data, half, 0), half);
+    turn(&end);
+    assert_int_equal(end.messages, 1);
+    assert_int_equal(send(end.peer, out.data + half, out.len - half, 0), out.len - half);
+    peer_receive(&end, &in);
+    assert_int_equal(end.messages, 3);
+    assert_int_equal(count_messages(&in), 3);
     end_shut(&end);
     buf_close(&out);
     buf_close(&in);
@@ -632,6 +673,7 @@ int main(void)
         cmocka_unit_test(a_moderate_claim_gets_its_room_at_once),
         cmocka_unit_test(input_past_the_hubs_limit_closes_the_connection),
         cmocka_unit_test(a_peer_that_does_not_read_is_paused_until_it_does),
+        cmocka_unit_test(a_pause_before_half_a_message_forgets_nothing_of_it),
         cmocka_unit_test(output_past_the_bound_closes_the_connection),
         cmocka_unit_test(closing_while_a_write_is_under_way_reports_once),
         cmocka_unit_test(a_friendly_close_flushes_first),
@@ -646,5 +688,7 @@ int main(void)
         cmocka_unit_test(output_past_the_hubs_limit_closes_the_connection),
         cmocka_unit_test(what_is_appended_before_the_start_is_sent_at_the_start),
     };
-    return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("conn", tests, NULL, NULL);
+    handler.on_ahead = on_ahead;
+    return failed + cmocka_run_group_tests_name("conn that looks ahead", tests, NULL, NULL);
 }

@@ -268,6 +268,75 @@ static void behaves_as_a_sorted_list_under_random_operations(void **state)
     }
 }
 
+static void names_that_come_in_bulk_are_put_in_order_at_the_end(void **state)
+{
+    (void)state;
+    struct chance chance = chance_start(__func__);
+    static struct model model;
+    for (size_t round = 0; round < 40; round++) {
+        model_init(&model, &chance, hashes[round % HASHES]);
+        for (uint64_t left = chance_below(&chance, 2) * chance_below(&chance, 500); left; left--) {
+            size_t i = chance_below(&chance, model.count);
+            if (!model.is_there[i])
+                add(&model, i);
+        }
+        dir_drop_order(model.dir, &model.mem);
+        assert_false(dir_has_order(model.dir));
+        uint64_t steps = round < 10 ? round * 3 : chance_below(&chance, 8000);
+        for (unsigned removes = (unsigned)chance_below(&chance, 120); steps; steps--) {
+            size_t i = chance_below(&chance, model.count);
+            if (!model.is_there[i])
+                add(&model, i);
+            else if (chance_below(&chance, 100) < removes)
+                take(&model, i);
+            else
+                move(&model, i);
+        }
+        expect_scan(&model, PAGE_MAX);
+        for (int64_t nth = 1; nth < 4; nth++) {
+            model.mem.fail_after = nth;
+            int rc = dir_build_order(model.dir, &model.mem);
+            model.mem.fail_after = 0;
+            assert_true(rc == 0 || !dir_has_order(model.dir));
+        }
+        assert_int_equal(dir_build_order(model.dir, &model.mem), 0);
+        expect_same(&model);
+        for (uint64_t left = 300; left; left--) { /* and goes on as any other */
+            size_t i = chance_below(&chance, model.count);
+            if (model.is_there[i])
+                take(&model, i);
+            else
+                add(&model, i);
+        }
+        expect_same(&model);
+        if (chance_below(&chance, 2))
+            dir_drop_order(model.dir, &model.mem);
+        model_close(&model);
+    }
+}
+
+static void building_that_runs_out_of_memory_can_be_tried_again(void **state)
+{
+    (void)state;
+    struct chance chance = chance_start(__func__);
+    static struct model model;
+    int64_t nth = 1;
+    model_init(&model, &chance, NULL);
+    dir_drop_order(model.dir, &model.mem);
+    for (size_t i = 0; i < model.count; i++)
+        add(&model, i);
+    for (int rc = -1; rc < 0; nth++) {
+        size_t used = model.mem.used;
+        model.mem.fail_after = nth;
+        rc = dir_build_order(model.dir, &model.mem);
+        model.mem.fail_after = 0;
+        assert_true(rc == 0 || (rc == -ENOMEM && model.mem.used == used && !dir_has_order(model.dir)));
+    }
+    assert_true(nth > 20);
+    expect_same(&model);
+    model_close(&model);
+}
+
 static void listing_begins_after_any_name(void **state)
 {
     (void)state;
@@ -551,6 +620,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_directory_holds_nothing),
         cmocka_unit_test(behaves_as_a_sorted_list_under_random_operations),
+        cmocka_unit_test(names_that_come_in_bulk_are_put_in_order_at_the_end),
+        cmocka_unit_test(building_that_runs_out_of_memory_can_be_tried_again),
         cmocka_unit_test(listing_begins_after_any_name),
         cmocka_unit_test(a_scan_returns_what_lasts_exactly_once_whatever_comes_and_goes),
         cmocka_unit_test(equal_cookies_come_all_or_not_at_all),

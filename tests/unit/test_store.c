@@ -273,6 +273,28 @@ static void a_full_store_refuses_growth_and_still_deletes(void **state)
     assert_int_equal(op(fixture, KV_OP_GET, "a"), -ENOENT);
 }
 
+static void with_a_policy_a_full_store_gives_up_what_was_not_used(void **state)
+{
+    struct fixture *fixture = *state;
+    char key[16];
+    static char value[1000];
+    memset(value, 'x', sizeof value - 1);
+    assert_int_equal(set(fixture, "used", value, 0), 0);
+    evict_init(&fixture->store.evict, EVICT_LRU);
+    fixture->store.options.memory_bytes_max = fixture->store.tree->mem.used + 300000;
+    for (int i = 0; i < 2000; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        assert_int_equal(set(fixture, key, value, 0), 0);
+        assert_int_equal(op(fixture, KV_OP_GET, "used"), 0);
+        assert_true(fixture->store.tree->mem.used <= fixture->store.options.memory_bytes_max);
+    }
+    assert_true(fixture->store.evicted > 1000);
+    assert_int_equal(op(fixture, KV_OP_GET, "k0"), -ENOENT);
+    assert_int_equal(op(fixture, KV_OP_GET, "k1999"), 0);
+    fixture->store.options.memory_bytes_max = 1; /* nothing that could go is enough */
+    assert_int_equal(set(fixture, "one/more", value, 0), -ENOSPC);
+}
+
 static void a_held_node_outlives_its_name_until_the_session_lets_go(void **state)
 {
     struct fixture *fixture = *state;
@@ -575,6 +597,7 @@ int main(void)
         TEST(getrange_counts_as_redis_does),
         TEST(mset_changes_all_or_nothing_within_one_slot),
         TEST(a_full_store_refuses_growth_and_still_deletes),
+        TEST(with_a_policy_a_full_store_gives_up_what_was_not_used),
         TEST(a_held_node_outlives_its_name_until_the_session_lets_go),
         TEST(the_end_of_a_session_releases_all_it_held),
         TEST(changes_never_share_a_time_even_if_the_clock_stands_still),

@@ -49,6 +49,39 @@ static void equals_a_naive_model_under_random_effects(void **state)
     tree_free(tree);
 }
 
+static void a_tree_that_was_loaded_in_bulk_equals_the_model(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 60, EFFECTS_A_ROUND = 150 };
+    const struct model_taste taste = {.names_max = 300, .long_ones = 40};
+    static struct model model;
+    struct chance chance = chance_start(__func__);
+    struct tree *tree = tree_new(chance_next(&chance), 10, 20, 0755, 1000);
+    assert_non_null(tree);
+    model_init(&model, tree);
+    for (unsigned i = 0; i < ROUNDS * EFFECTS_A_ROUND; i++) {
+        struct effect effect;
+        if (i % EFFECTS_A_ROUND == 0)
+            assert_int_equal(tree_bulk_begin(tree), 0);
+        model_random_effect(&model, tree, &chance, &taste, &effect);
+        model_follow(&model, tree, &effect, tree_apply(tree, &effect));
+        if (i % EFFECTS_A_ROUND < EFFECTS_A_ROUND - 1)
+            continue;
+        for (int64_t nth = 1 + (int64_t)chance_below(&chance, 5);; nth++) {
+            tree->mem.fail_after = nth;
+            int rc = tree_bulk_end(tree);
+            tree->mem.fail_after = 0;
+            if (rc == 0)
+                break;
+            assert_int_equal(rc, -ENOMEM);
+        }
+        model_expect_equal(&model, tree);
+    }
+    assert_int_equal(tree_bulk_begin(tree), 0);
+    model_close(&model);
+    tree_free(tree);
+}
+
 static void links_are_bounded(void **state)
 {
     (void)state;
@@ -90,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_a_naive_model_under_random_effects),
+        cmocka_unit_test(a_tree_that_was_loaded_in_bulk_equals_the_model),
         cmocka_unit_test(links_are_bounded),
         cmocka_unit_test(an_effect_of_unknown_kind_is_refused),
     };
