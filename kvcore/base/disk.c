@@ -1,7 +1,7 @@
 /* The machine's disk behind the seam. Nothing is decided here, but how a stream is written (DISK_STREAM): by O_DIRECT,
- * since a hundred megabytes of dirty pages make a small write to another file wait when the file system commits its
- * journal (docs/performance.md has the figures). Where a file system or disk does not take that, each write is sent on
- * its way at once (sync_file_range(2)), so that little ever waits.
+ * since its pages would count towards the limit at which the kernel lets every writer wait (vm.dirty_ratio), the log's
+ * too, and push out others that are needed. Where a file system or disk does not take that, each write is sent on its
+ * way at once (sync_file_range(2)), so that little ever waits. docs/performance.md has figures.
  */
 #include "kvcore/base/disk.h"
 
