@@ -13,9 +13,11 @@ LOGFILL = os.path.join(os.path.dirname(rigs.BIN), "tests/bench/logfill")
 
 
 def redis(rig, folder):
-    return subprocess.Popen(rig.command(["redis-server", "--dir", folder, "--port", "0", "--unixsocket", folder + "/s",
+    process = subprocess.Popen(rig.command(["redis-server", "--dir", folder, "--port", "0", "--unixsocket", folder + "/s",
                                          "--save", "", "--appendonly", "yes", "--auto-aof-rewrite-percentage", "0",
                                          "--logfile", folder + "/log"]), stdin=subprocess.DEVNULL)
+    rig.processes.append(process)  # ended with the rig, should we not come to that
+    return process
 
 
 def wait_ready(folder):
