@@ -71,7 +71,7 @@ SOURCES := $(sort $(foreach folder,kvcore/* fsd replica sentinel tests/*,$(wildc
 
 # --- goals -------------------------------------------------------------------------------------------
 
-.PHONY: all run stop check bench lint fmt fuzz fuzz-run install uninstall clean help packages
+.PHONY: all run stop check crash bench lint fmt fuzz fuzz-run install uninstall clean help packages
 
 all: $(PROGRAMS)
 
@@ -80,6 +80,7 @@ help:
 	@echo 'make run        mount a store of your own at ./mnt, until make stop'
 	@echo 'make check      all tests; TESTS="tests/mount/x.bats build/tests/unit/test_y" for some of them'
 	@echo 'make SAN=address,undefined check      the same under sanitizers; also SAN=thread'
+	@echo 'make crash      kill stores under load; ROUNDS=n (100), SEED=n'
 	@echo 'make fuzz       every fuzz target, $(FUZZ_SECONDS) seconds each (FUZZ_SECONDS=n)'
 	@echo 'make bench      measure, against peers too'
 	@echo 'make lint, make fmt      check the style; put the format right'
@@ -94,6 +95,12 @@ stop:
 
 check: all $(UNIT_TESTS)
 	@KV_BUILD='$(BUILD)' SAN='$(SAN)' tests/run $(TESTS)
+
+# Long: so many kills of each kind.
+ROUNDS ?= 100
+crash: all
+	@KV_BUILD='$(BUILD)' SAN='$(SAN)' ROUNDS='$(ROUNDS)' KV_TEST_SEED='$(SEED)' KV_TEST_TIMEOUT_S=86400 \
+		tests/run tests/crash/crash.bats
 
 bench: all $(BENCH_TOOLS)
 	@KV_BIN='$(CURDIR)/$(BIN)' scripts/bench
