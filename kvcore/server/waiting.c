@@ -103,6 +103,7 @@ static int take_back(struct waiting *waiting, int error)
 void waiting_settle(struct waiting_room *room)
 {
     int error = room->journal ? journal_write(room->journal) : 0;
+    CHECK(error < 0 || !room->journal || aof_written(room->journal->aof) == aof_appended(room->journal->aof));
     for (struct waiting *waiting; (waiting = room->promised);) {
         int rc = error < 0 ? take_back(waiting, error) : 0;
         waiting->promises.len = 0;
@@ -153,6 +154,7 @@ static int park(struct waiting *waiting, uint32_t id, size_t start, const struct
     if (parked->next)
         parked->next->link = &parked->next;
     waiting->parked = parked;
+    conn->hub->gathers = true; /* nobody is told of the change before it is written at least */
     journal_await(waiting->room->journal, wait, &parked->wait);
     return 0;
 }

@@ -37,6 +37,7 @@ _kv() {
     for ((i = 1; i < ${#words[@]} - 1; i++)); do
         word=${words[i]}
         case $word in
+        --durability) i=$((i + 1)) ;;
         -s | --store | --password-file) store+=("$word" "${words[++i]}") ;;
         --timeout) ((++i)) ;;
         --store=* | --password-file=*) store+=("$word") ;;
@@ -49,6 +50,7 @@ _kv() {
         mapfile -t COMPREPLY < <(compgen -W 'kv:// kv+unix://' -- "$cur" && compgen -d -- "$cur")
         compopt -o nospace
         ;;
+    --durability) mapfile -t COMPREPLY < <(compgen -W 'written synced' -- "$cur") ;;
     --password-file | --repair) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     --timeout | --ttl | --limit | --after | --depth | --if-version | --mode | -m) ;;
     *)
