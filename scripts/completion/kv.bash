@@ -51,7 +51,7 @@ _kv() {
         compopt -o nospace
         ;;
     --durability) mapfile -t COMPREPLY < <(compgen -W 'written synced' -- "$cur") ;;
-    --password-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+    --password-file | --repair) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     --timeout | --ttl | --limit | --after | --depth | --if-version | --mode | -m) ;;
     *)
         if [[ $cur == -* ]]; then
@@ -60,9 +60,9 @@ _kv() {
             mapfile -t COMPREPLY < <(compgen -W "$(command kv help | sed -nE '/^Commands:/,/^$/s/^  ([a-z]+) .*/\1/p')" -- "$cur")
         else
             case $command in
-            import | export | dump | load) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+            import | export | dump | load | check) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
             esac
-            [[ $command == dump || $command == load ]] || _kv_keys
+            [[ $command == dump || $command == load || $command == check ]] || _kv_keys
         fi
         ;;
     esac
