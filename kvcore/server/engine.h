@@ -13,7 +13,8 @@ struct engine {
     uv_loop_t *loop;
     struct store store;
     struct datadir datadir;
-    uv_timer_t expiry_timer; /* runs while anything has an expiry */
+    struct coherence coherence; /* where leases are given */
+    uv_timer_t expiry_timer;    /* runs while anything has an expiry */
     struct store_sink expiry_sink;
     void (*on_closed)(void *user);
     void *user;
@@ -25,6 +26,7 @@ struct engine_options {
     enum evict_policy eviction;
     const char *password; /* NULL: none; borrowed */
     const char *mode;     /* for info: "server", "embedded" */
+    uint32_t lease_ms;    /* term of leases; 0: none are given */
 };
 
 /* Opens the directory, makes the store. Negative with a sentence in `why`. */

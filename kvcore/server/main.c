@@ -26,6 +26,7 @@ enum {
     OPTION_MAXMEMORY,
     OPTION_EVICTION,
     OPTION_CONNECTIONS,
+    OPTION_LEASE,
     OPTION_LOG_LEVEL
 };
 
@@ -41,6 +42,8 @@ static const struct argp_option options[] = {
     {"maxmemory-policy", OPTION_EVICTION, "POLICY", 0,
      "or files are given up instead: noeviction (default), allkeys-lru, allkeys-lfu, volatile-ttl", 0},
     {"max-connections", OPTION_CONNECTIONS, "N", 0, "how many clients at once (default 16384)", 0},
+    {"lease", OPTION_LEASE, "TIME", 0,
+     "how long a mount that does not answer may keep others waiting (2s, 500ms; default 10s)", 0},
     {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "error, warning, info (default) or debug", 0},
     {0},
 };
@@ -73,6 +76,8 @@ static int take_option(int key, const char *arg, struct command_line *line, char
         return config_set_eviction(config, arg, why, why_bytes);
     case OPTION_CONNECTIONS:
         return config_set_connections(config, arg, why, why_bytes);
+    case OPTION_LEASE:
+        return config_set_lease(config, arg, why, why_bytes);
     case OPTION_LOG_LEVEL:
         return config_set_log_level(config, arg, why, why_bytes);
     default:
@@ -230,7 +235,8 @@ static int start(struct daemon *daemon, const struct config *config, char *why, 
                                     .memory_bytes_max = config->memory_bytes_max,
                                     .eviction = config->eviction,
                                     .password = config->password,
-                                    .mode = "server"};
+                                    .mode = "server",
+                                    .lease_ms = config->lease_ms};
     struct server_options server = {config->connections_max, INPUT_TOTAL_BYTES_DEFAULT};
     int rc = engine_open(&daemon->engine, &daemon->loop, &engine, why, why_bytes);
     if (rc < 0)

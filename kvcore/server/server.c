@@ -37,6 +37,7 @@ struct listener {
 struct peer {
     struct conn conn;
     struct session session;
+    struct wait *waits; /* its answers that wait for recalls */
     struct server *server;
     struct peer *next, *previous;
 };
@@ -56,6 +57,7 @@ struct server {
     struct kv_reply reply; /* scratch: replies are encoded as soon as they are made */
     uint32_t open_handles; /* listeners and peers not closed yet */
     bool closing;
+    uv_timer_t lease_timer; /* looks for lost sessions; in the loop where leases are given */
     void (*on_closed)(void *user);
     void *user;
 };
@@ -75,6 +77,8 @@ static void add_info(struct store_info_source *source, struct kv_fields *fields)
     fields_number(fields, "net.output_bytes", server->hub.output_bytes);
 }
 
+static void on_lease_timer(uv_timer_t *timer);
+
 int server_new(uv_loop_t *loop, struct store *store, const struct server_options *options, struct server **ret_server)
 {
     struct server *server = calloc(1, sizeof *server);
@@ -90,6 +94,13 @@ int server_new(uv_loop_t *loop, struct store *store, const struct server_options
     server->options = *options;
     server->hub.input_bytes_max = options->input_bytes_max;
     server->info.add = add_info;
+    if (store->coherence) {
+        uv_timer_init(loop, &server->lease_timer);
+        server->lease_timer.data = server;
+        uint64_t period_ms = (uint64_t)coherence_period_ms(store->coherence);
+        uv_timer_start(&server->lease_timer, on_lease_timer, period_ms, period_ms);
+        server->open_handles++;
+    }
     store_add_info_source(store, &server->info);
     *ret_server = server;
     return 0;
@@ -127,6 +138,13 @@ static void on_listener_closed(uv_handle_t *handle)
     listener_free_if_closed(listener);
 }
 
+static void on_lease_timer_closed(uv_handle_t *handle)
+{
+    struct server *server = handle->data;
+    server->open_handles--;
+    finish_if_closed(server);
+}
+
 void server_free(struct server *server, void (*on_closed)(void *user), void *user)
 {
     server->closing = true;
@@ -139,18 +157,21 @@ void server_free(struct server *server, void (*on_closed)(void *user), void *use
     server->listeners = NULL;
     for (struct peer *peer = server->peers; peer; peer = peer->next)
         conn_close(&peer->conn, 0);
+    if (server->store->coherence)
+        uv_close((uv_handle_t *)&server->lease_timer, on_lease_timer_closed);
     finish_if_closed(server);
 }
 
 /* --- messages --- */
 
-static void answer(struct conn *conn, uint32_t id, struct kv_reply *reply)
+/* Into the connection's output, or where it waits for recalls. */
+static void answer(struct conn *conn, struct buf *out, uint32_t id, struct kv_reply *reply)
 {
-    int rc = encode_reply(&conn->out, id, reply);
+    int rc = encode_reply(out, id, reply);
     if (rc == -E2BIG) {
         kv_reply_fail(reply, -E2BIG, "the answer is longer than a message may be (%u bytes); ask for less at a time",
                       MESSAGE_BYTES_MAX);
-        rc = encode_reply(&conn->out, id, reply);
+        rc = encode_reply(out, id, reply);
     }
     if (rc < 0)
         conn_close(conn, rc);
@@ -162,16 +183,78 @@ static void on_message(struct conn *conn, const struct message *message)
 {
     struct peer *peer = conn->owner;
     struct server *server = peer->server;
-    if (message->type == MESSAGE_RESPONSE) {
+    struct wait *wait = NULL;
+    if (message->type == MESSAGE_RESPONSE || message->is_recall) {
         conn_close(conn, -EPROTO);
         return;
     }
-    if (message->error)
+    if (peer->session.member.joined)
+        coherence_heard(server->store->coherence, &peer->session.member);
+    if (message->error) {
+        server->reply.leased = false;
         kv_reply_fail(&server->reply, message->error, "%s", message->text);
-    else
+    } else {
         store_execute(server->store, &peer->session, &message->request, &server->reply);
-    if (message->type == MESSAGE_REQUEST)
-        answer(conn, message->id, &server->reply);
+        wait = server->store->wait_recall;
+    }
+    if (message->type != MESSAGE_REQUEST)
+        return;
+    if (wait)
+        wait_own(wait, peer, &peer->waits);
+    answer(conn, wait ? &wait->answer : &conn->out, message->id, &server->reply);
+}
+
+/* --- recalls --- */
+
+static struct peer *peer_of_member(struct member *member)
+{
+    struct session *session = (struct session *)((char *)member - offsetof(struct session, member));
+    return (struct peer *)((char *)session - offsetof(struct peer, session));
+}
+
+static void append(struct peer *peer, const struct buf *bytes)
+{
+    int rc = buf_append(&peer->conn.out, bytes->data, bytes->len);
+    if (rc < 0)
+        conn_close(&peer->conn, rc);
+    else
+        conn_flush_soon(&peer->conn);
+}
+
+/* Sends the recalls that there are, and the answers that need not wait any more. */
+static void send_coherence(struct server *server)
+{
+    struct coherence *coherence = server->store->coherence;
+    struct member *member;
+    struct wait *wait;
+    struct buf messages;
+    if (!coherence)
+        return;
+    while ((member = coherence_next_to_tell(coherence, &messages))) {
+        append(peer_of_member(member), &messages);
+        buf_close(&messages);
+    }
+    while ((wait = waits_next_ready(&coherence->waits))) {
+        if (wait->owner)
+            append(wait->owner, &wait->answer);
+        wait_free(wait);
+    }
+}
+
+static void on_batch_end(struct conn *conn) { send_coherence(((struct peer *)conn->owner)->server); }
+
+/* A session that is lost leaves at once, so that nobody waits for it; its connection closes when the loop comes to it,
+ * from which the client learns. */
+static void on_lease_timer(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    struct member *member;
+    while ((member = coherence_next_lost(server->store->coherence))) {
+        struct peer *peer = peer_of_member(member);
+        coherence_leave(server->store->coherence, member);
+        conn_close(&peer->conn, -ETIMEDOUT);
+    }
+    send_coherence(server);
 }
 
 static void on_ahead(struct conn *conn, const struct message *message, unsigned steps_left)
@@ -189,6 +272,8 @@ static void on_peer_closed(struct conn *conn, int error)
         log_warning("connection of session %llu%s%s closed: %s (%s)", (unsigned long long)peer->session.id,
                     peer->session.client[0] ? " " : "", peer->session.client, error_text(error), error_name(error));
     store_session_end(server->store, &peer->session);
+    wait_disown_all(&peer->waits);
+    send_coherence(server);
     if (peer->previous)
         peer->previous->next = peer->next;
     else
@@ -202,7 +287,7 @@ static void on_peer_closed(struct conn *conn, int error)
 }
 
 static const struct conn_handler peer_handler = {
-    .on_message = on_message, .on_ahead = on_ahead, .on_close = on_peer_closed};
+    .on_message = on_message, .on_ahead = on_ahead, .on_batch_end = on_batch_end, .on_close = on_peer_closed};
 
 static struct peer *peer_new(struct server *server, bool unix_socket)
 {

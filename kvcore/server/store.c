@@ -198,12 +198,18 @@ void store_execute(struct store *store, struct session *session, const struct kv
     trim_scratch(store);
     reply->error = 0;
     reply->text[0] = '\0';
+    reply->leased = false;
     reply->kind = KV_REPLY_NIL;
     reply->count = 0;
+    store->wait_recall = NULL;
     store->requests++;
     store->op_counts[request->op]++;
     if (!session->authenticated && !(info->flags & KV_OP_A)) {
         kv_reply_fail(reply, KV_NOAUTH, "%s: this node has a password: send it by hello first", info->name);
+        return;
+    }
+    if (store->coherence && coherence_begin(store->coherence, &session->member) < 0) {
+        kv_reply_fail(reply, -ENOMEM, "%s: %s", info->name, error_text(-ENOMEM));
         return;
     }
     if (store->tree->expiry.count)
@@ -217,6 +223,8 @@ void store_execute(struct store *store, struct session *session, const struct kv
     exec_end(&exec);
     if (rc < 0 && reply->error == 0)
         kv_reply_fail(reply, rc, "%s: %s", info->name, error_text(rc));
+    if (store->coherence)
+        store->wait_recall = coherence_end(store->coherence, request, reply);
 }
 
 void store_fetch(const struct store *store, const struct kv_request *request, unsigned steps_left)
@@ -227,6 +235,8 @@ void store_fetch(const struct store *store, const struct kv_request *request, un
 
 void store_session_end(struct store *store, struct session *session)
 {
+    if (store->coherence)
+        coherence_leave(store->coherence, &session->member);
     struct exec exec = exec_begin(store, session, NULL, NULL);
     exec_stamp(&exec);
     uint64_t id;
@@ -285,6 +295,8 @@ int exec_apply(struct exec *exec, struct effect *effect)
         (void)exec_hold(exec, exec->store->keeper->session, effect->ret_held);
     exec->changed = true;
     effect->found = NULL; /* it may be gone, or have moved */
+    if (exec->store->coherence)
+        coherence_effect(exec->store->coherence, exec->session ? &exec->session->member : NULL, effect);
     for (struct store_sink *sink = exec->store->sinks; sink; sink = sink->next)
         sink->on_effect(sink, exec->session, effect);
     return 0;

@@ -18,6 +18,7 @@
 #include "kvcore/base/buf.h"
 #include "kvcore/base/clock.h"
 #include "kvcore/rpc/request.h"
+#include "kvcore/server/coherence.h"
 #include "kvcore/tree/evict.h"
 #include "kvcore/tree/tree.h"
 
@@ -27,8 +28,9 @@ struct kv_fields;
 struct session {
     uint64_t id;
     bool authenticated;
-    char client[64];   /* as it named itself */
-    struct radix held; /* ids it keeps alive without a name -> how often (as a pointer) */
+    char client[64];      /* as it named itself */
+    struct radix held;    /* ids it keeps alive without a name -> how often (as a pointer) */
+    struct member member; /* its leases */
 };
 
 /* Told of every effect, in order, after the tree has changed. */
@@ -65,6 +67,9 @@ struct store {
     struct store_sink *sinks;
     struct store_info_source *info_sources;
     struct store_keeper *keeper; /* NULL: none; borrowed */
+    struct coherence *coherence; /* NULL: no leases are given; borrowed */
+    struct wait *wait_recall;    /* what the answer to the request that ran last has to wait for; NULL: nothing. The
+                                    caller takes it: it parks the encoded answer with it */
     struct evict evict;
     uint64_t index;       /* of the last write request that changed something */
     int64_t last_time_ns; /* of the last change */

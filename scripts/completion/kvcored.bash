@@ -6,7 +6,7 @@ _kvcored() {
     --dir | -d) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$cur") ;;
     --maxmemory-policy) mapfile -t COMPREPLY < <(compgen -W 'noeviction allkeys-lru allkeys-lfu volatile-ttl' -- "$cur") ;;
-    --listen | -l | --maxmemory | --max-connections) ;;
+    --listen | -l | --maxmemory | --max-connections | --lease) ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$(command kvcored --help | grep -oE -- '--[a-z][a-z-]*')" -- "$cur") ;;
     esac
 }
