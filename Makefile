@@ -102,7 +102,7 @@ check: all $(UNIT_TESTS)
 ROUNDS ?= 100
 crash: all
 	@KV_BUILD='$(BUILD)' SAN='$(SAN)' ROUNDS='$(ROUNDS)' KV_TEST_SEED='$(SEED)' KV_TEST_TIMEOUT_S=86400 \
-		tests/run tests/crash/crash.bats
+		tests/run tests/crash/crash.bats tests/crash/crash_mounted.bats
 
 # Never shorter than one round; the limit leaves room for the last, and for a busy machine.
 differ: SECONDS ?= 60
