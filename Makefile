@@ -80,9 +80,9 @@ help:
 	@echo 'make run        mount a store of your own at ./mnt, until make stop'
 	@echo 'make check      all tests; TESTS="tests/mount/x.bats build/tests/unit/test_y" for some of them'
 	@echo 'make SAN=address,undefined check      the same under sanitizers; also SAN=thread'
-	@echo 'make crash      kill stores under load; ROUNDS=n (100), SEED=n'
 	@echo 'make differ SECONDS=n SEED=n      random calls on the mount and on a tmpfs must give the same'
 	@echo 'make stress SECONDS=n      fio, dbench, bonnie++ and stress-ng on the mounts; ON="embedded fio" for a part'
+	@echo 'make crash      kill stores under load; ROUNDS=n (100), SEED=n'
 	@echo 'make fuzz       every fuzz target, $(FUZZ_SECONDS) seconds each (FUZZ_SECONDS=n)'
 	@echo 'make bench      measure, against peers too'
 	@echo 'make lint, make fmt      check the style; put the format right'
@@ -98,12 +98,6 @@ stop:
 check: all $(UNIT_TESTS)
 	@KV_BUILD='$(BUILD)' SAN='$(SAN)' tests/run $(TESTS)
 
-# Long: so many kills of each kind.
-ROUNDS ?= 100
-crash: all
-	@KV_BUILD='$(BUILD)' SAN='$(SAN)' ROUNDS='$(ROUNDS)' KV_TEST_SEED='$(SEED)' KV_TEST_TIMEOUT_S=86400 \
-		tests/run tests/crash/crash.bats tests/crash/crash_mounted.bats
-
 # Never shorter than one round; the limit leaves room for the last, and for a busy machine.
 differ: SECONDS ?= 60
 differ: all
@@ -114,6 +108,12 @@ differ: all
 # ON="embedded fio" runs a part.
 stress: all
 	@KV_BIN='$(CURDIR)/$(BIN)' STRESS_SECONDS='$(or $(SECONDS),5)' tests/stress/run $(ON)
+
+# Long: so many kills of each kind.
+ROUNDS ?= 100
+crash: all
+	@KV_BUILD='$(BUILD)' SAN='$(SAN)' ROUNDS='$(ROUNDS)' KV_TEST_SEED='$(SEED)' KV_TEST_TIMEOUT_S=86400 \
+		tests/run tests/crash/crash.bats tests/crash/crash_mounted.bats
 
 bench: all $(BENCH_TOOLS)
 	@KV_BIN='$(CURDIR)/$(BIN)' scripts/bench

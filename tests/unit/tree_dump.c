@@ -43,13 +43,12 @@ static void dump_dir(FILE *out, const struct node *node)
 {
     const struct dir *dir = node_dir(node);
     struct dentry *page[PAGE];
+    struct dir_found found[PAGE];
     size_t count;
-    for (uint64_t after = 0; (count = dir_scan(dir, after, page, PAGE));) {
-        for (size_t i = 0; i < count; i++) {
-            after = dir_cookie(dir, dentry_name(page[i]));
-            fprintf(out, "\n  %" PRIx64 " at %" PRIx64, dentry_node(page[i])->id, after);
-        }
-    }
+    for (uint64_t after = 0; (count = dir_scan(dir, after, found, PAGE)); after = found[count - 1].cookie)
+        for (size_t i = 0; i < count; i++)
+            fprintf(out, "\n  %" PRIx64 " at %" PRIx64, dentry_node(found[i].dentry)->id, found[i].cookie);
+
     for (struct bytes after = {0}; (count = dir_list(dir, after, page, PAGE)); after = dentry_name(page[count - 1]))
         for (size_t i = 0; i < count; i++)
             fprintf(out, "\n  %.*s", page[i]->name_len, page[i]->name);
