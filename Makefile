@@ -71,7 +71,7 @@ SOURCES := $(sort $(foreach folder,kvcore/* fsd replica sentinel tests/*,$(wildc
 
 # --- goals -------------------------------------------------------------------------------------------
 
-.PHONY: all run stop check differ stress bench lint fmt fuzz fuzz-run install uninstall clean help packages
+.PHONY: all run stop check crash differ stress bench lint fmt fuzz fuzz-run install uninstall clean help packages
 
 all: $(PROGRAMS)
 
@@ -82,6 +82,7 @@ help:
 	@echo 'make SAN=address,undefined check      the same under sanitizers; also SAN=thread'
 	@echo 'make differ SECONDS=n SEED=n      random calls on the mount and on a tmpfs must give the same'
 	@echo 'make stress SECONDS=n      fio, dbench, bonnie++ and stress-ng on the mounts; ON="embedded fio" for a part'
+	@echo 'make crash      kill stores under load; ROUNDS=n (100), SEED=n'
 	@echo 'make fuzz       every fuzz target, $(FUZZ_SECONDS) seconds each (FUZZ_SECONDS=n)'
 	@echo 'make bench      measure, against peers too'
 	@echo 'make lint, make fmt      check the style; put the format right'
@@ -107,6 +108,12 @@ differ: all
 # ON="embedded fio" runs a part.
 stress: all
 	@KV_BIN='$(CURDIR)/$(BIN)' STRESS_SECONDS='$(or $(SECONDS),5)' tests/stress/run $(ON)
+
+# Long: so many kills of each kind.
+ROUNDS ?= 100
+crash: all
+	@KV_BUILD='$(BUILD)' SAN='$(SAN)' ROUNDS='$(ROUNDS)' KV_TEST_SEED='$(SEED)' KV_TEST_TIMEOUT_S=86400 \
+		tests/run tests/crash/crash.bats
 
 bench: all $(BENCH_TOOLS)
 	@KV_BIN='$(CURDIR)/$(BIN)' scripts/bench
@@ -180,6 +187,7 @@ $(BUILD)/tests/unit/test_tree_memory: EXTRA_LIBS += $(MALLOC_LIBS)
 # Makes it fail.
 $(BUILD)/tests/unit/test_server: EXTRA_LIBS += -Wl,--wrap=calloc
 $(FUZZERS): EXTRA_LIBS = -fsanitize=fuzzer $(FUSE_LIBS)
+# As the programs have it.
 $(BENCH_TOOLS): EXTRA_LIBS = $(FUSE_LIBS) $(MALLOC_LIBS)
 
 -include $(patsubst %.o,%.d,$(MAINS) $(CORE) $(FSD) $(call objects,tests/*/*.c))

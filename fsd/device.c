@@ -1,6 +1,7 @@
 #include "fsd/device.h"
 
 #include "fsd/mountpoint.h"
+#include "fsd/recalls.h"
 #include "fsd/statx.h"
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
@@ -54,9 +55,9 @@ static void on_init(void *user, struct fuse_conn_info *conn)
         ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_AUTO_INVAL_DATA |
                     FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
                     FUSE_CAP_SPLICE_MOVE | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS);
-    unsigned caching = fs->backend->shared
-                           ? FUSE_CAP_AUTO_INVAL_DATA
-                           : FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
+    unsigned caching = fs->backend->shared ? FUSE_CAP_AUTO_INVAL_DATA : FUSE_CAP_EXPLICIT_INVAL_DATA;
+    if (!fs->backend->shared || (fs->recalled && fs->recalled->held))
+        caching |= FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO;
     conn->want |= conn->capable & caching;
 }
 

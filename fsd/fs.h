@@ -41,6 +41,7 @@ enum {
 };
 
 struct device;
+struct recalls;
 struct fs_call;
 
 /* Replies to call->req and returns NULL, or returns the next request of the same operation. */
@@ -55,6 +56,7 @@ struct fs_call {
     uint64_t id;              /* of the node that the operation names by id, 0: by name */
     uint64_t offset;          /* readdir: the position; write: the kernel's */
     size_t size;              /* of the buffer to fill, or the bytes written */
+    uint64_t recalls;         /* fs.recalls when the store was asked */
     bool asks_birth;          /* getattr: see struct fs */
     int flags;                /* create: open(2)'s; readdir: whether with attributes */
     struct kv_request second; /* what an operation of two steps asks for next */
@@ -68,6 +70,10 @@ struct fs {
     struct fuse_session *session; /* set by the device that serves it */
     struct device *device;
     struct notifier *notifier; /* borrowed; NULL where the kernel keeps nothing anyway */
+    bool leased;               /* what a server's answer marks as leased may be kept, until it is recalled */
+    bool keeps_entries;        /* ... entries too (recalls.h) */
+    uint64_t recalls;          /* so far, and leases lost or got: an answer across one is not kept */
+    struct recalls *recalled;  /* for the stats; NULL: an embedded store */
     struct attr_view view;
     struct own own;
     bool asks_birth;   /* the request that is being run is a getattr that wants the time of birth too (statx.h) */
@@ -122,8 +128,10 @@ void fs_reply_entry(struct fs_call *call, const struct kv_attr *attr);
 void fs_reply_attr(struct fs_call *call, const struct kv_attr *attr);
 /* The answer to a getattr, with the time of birth if that was asked for. */
 void fs_reply_stat(fuse_req_t req, bool asks_birth, const struct kv_attr *attr, double timeout_s);
+/* May the kernel keep what this answer says? */
+bool fs_may_keep(const struct fs_call *call, bool leased);
 /* Counts a lookup and fills what the kernel is told. -ENOMEM. */
-int fs_entry(struct fs *fs, const struct kv_attr *attr, struct fuse_entry_param *ret_entry);
+int fs_entry(struct fs_call *call, const struct kv_attr *attr, struct fuse_entry_param *ret_entry);
 /* The kernel was not told after all, or has forgotten. */
 void fs_forget(struct fs *fs, uint64_t id, uint64_t lookups);
 

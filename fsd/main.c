@@ -11,6 +11,7 @@
 #include "fsd/mountpoint.h"
 #include "fsd/notifier.h"
 #include "fsd/options.h"
+#include "fsd/recalls.h"
 #include "kvcore/base/error.h"
 #include "kvcore/base/log.h"
 #include "kvcore/base/version.h"
@@ -38,6 +39,7 @@ struct kvfs {
     struct fs fs;
     struct device device;
     struct notifier notifier;
+    struct recalls recalls; /* of a server */
     struct local_watcher watcher;
     bool answers_held; /* to clients of the embedded store */
     int exit_code;
@@ -98,6 +100,10 @@ static void hold_answers(struct kvfs *kvfs, bool told)
 static void on_told(void *user)
 {
     struct kvfs *kvfs = user;
+    if (!kvfs->local) {
+        recalls_told(&kvfs->recalls);
+        return;
+    }
     if (kvfs->answers_held)
         local_hold_answers(kvfs->local, false);
     kvfs->answers_held = false;
@@ -122,6 +128,24 @@ static bool wants(struct local_watcher *watcher, uint64_t id)
     return inodes_hold(&kvfs->fs.inodes, id);
 }
 
+static void acknowledge(void *user, uint64_t ticket)
+{
+    struct kvfs *kvfs = user;
+    client_recalled(kvfs->client, ticket);
+}
+
+static void on_lease(void *user, bool held)
+{
+    struct kvfs *kvfs = user;
+    recalls_held(&kvfs->recalls, held);
+}
+
+static void on_recall(void *user, const struct kv_recall *recall)
+{
+    struct kvfs *kvfs = user;
+    recalls_take(&kvfs->recalls, recall);
+}
+
 static void on_server_state(void *user, bool connected, const char *why)
 {
     const struct kvfs *kvfs = user;
@@ -136,8 +160,11 @@ static void on_server_state(void *user, bool connected, const char *why)
 static void on_ready(struct device *device)
 {
     struct kvfs *kvfs = device->user;
-    if (kvfs->local && notifier_start(&kvfs->notifier, &kvfs->loop, device->session, on_told, kvfs) < 0)
+    bool notifies = notifier_start(&kvfs->notifier, &kvfs->loop, device->session, on_told, kvfs) == 0;
+    if (!notifies)
         kvfs->fs.backend->shared = true; /* no thread for notices: then the kernel has to ask again each time */
+    if (kvfs->client)
+        recalls_start(&kvfs->recalls, notifies);
     if (kvfs->options.foreground)
         return;
     background_ready(&kvfs->background);
@@ -158,7 +185,10 @@ static void on_notifier_stopped(void *user)
 {
     struct kvfs *kvfs = user;
     device_close(&kvfs->device);
-    on_told(kvfs); /* there is no kernel any more that could show old data */
+    if (kvfs->local)
+        on_told(kvfs); /* there is no kernel any more that could show old data */
+    else
+        recalls_close(&kvfs->recalls);
     for (int i = 0; i < END_SIGNALS; i++)
         uv_close((uv_handle_t *)&kvfs->signals[i], NULL);
     if (kvfs->local)
@@ -194,17 +224,26 @@ static int connect_store(struct kvfs *kvfs, struct backend **ret_backend)
 {
     const struct options *options = &kvfs->options;
     struct client_options client_options = {
-        .name = "kvfs", .timeout_ms = options->timeout_ms, .on_state = on_server_state, .user = kvfs};
+        .name = "kvfs",
+        .timeout_ms = options->timeout_ms,
+        .on_state = on_server_state,
+        .on_lease = on_lease,
+        .on_recall = on_recall,
+        .user = kvfs,
+    };
     struct client *client;
     char why[ERROR_TEXT_BYTES * 2];
+    recalls_init(&kvfs->recalls, &kvfs->loop, &kvfs->fs, &kvfs->notifier, acknowledge, kvfs);
     int rc = client_new(&kvfs->loop, &options->store, &client_options, &client);
     if (rc < 0) {
         fail(1, "%s: %s", options->store.text, error_text(rc));
+        recalls_close(&kvfs->recalls);
         return rc;
     }
     rc = client_await(client, FIRST_ATTEMPT_MS, why, sizeof why);
     if (rc < 0 && rc != -ECONNREFUSED && rc != -ETIMEDOUT && rc != KV_LOADING) {
         fail(1, "%s%s", why, rc == KV_NOAUTH ? "; it is given as kv://:PASSWORD@HOST" : "");
+        recalls_close(&kvfs->recalls);
         client_free(client, NULL, NULL);
         return rc;
     }
@@ -255,8 +294,10 @@ static void close_store(struct kvfs *kvfs)
 {
     if (kvfs->local)
         local_close(kvfs->local, NULL, NULL);
-    if (kvfs->client)
+    if (kvfs->client) {
+        recalls_close(&kvfs->recalls);
         client_free(kvfs->client, NULL, NULL);
+    }
 }
 
 static int mount_store(struct kvfs *kvfs)
@@ -270,6 +311,7 @@ static int mount_store(struct kvfs *kvfs)
     rc = fs_init(&kvfs->fs, &kvfs->loop, backend, &options->view);
     if (rc < 0)
         goto err_store;
+    kvfs->fs.recalled = kvfs->client ? &kvfs->recalls : NULL;
     kvfs->fs.own.config = options_text(options);
     kvfs->fs.notifier = kvfs->local ? &kvfs->notifier : NULL;
     kvfs->device.on_ready = on_ready;

@@ -51,8 +51,9 @@ static void add_dots(struct listing *listing, uint64_t id, uint64_t after)
 
 /* As many of the entries as fit, not parting equal cookies. Returns how many; -ENOMEM. The kernel's lookups are
  * counted for those. */
-static ssize_t add_entries(struct fs *fs, struct listing *listing, const struct kv_entry *entries, size_t count)
+static ssize_t add_entries(struct fs_call *call, struct listing *listing, const struct kv_entry *entries, size_t count)
 {
+    struct fs *fs = call->fs;
     size_t fitted = 0, whole = 0, whole_len = listing->len;
     for (; fitted < count; fitted++) {
         const struct kv_entry *entry = &entries[fitted];
@@ -65,7 +66,7 @@ static ssize_t add_entries(struct fs *fs, struct listing *listing, const struct 
             whole_len = listing->len;
         }
         struct fuse_entry_param shown = {.attr.st_ino = entry->attr.id, .attr.st_mode = entry->attr.mode};
-        if (listing->plus && fs_entry(fs, &entry->attr, &shown) < 0)
+        if (listing->plus && fs_entry(call, &entry->attr, &shown) < 0)
             break;
         if (!add(listing, name, &shown, entry->cookie)) {
             if (listing->plus)
@@ -93,7 +94,7 @@ static const struct kv_request *finish_readdir(struct fs_call *call, const struc
     }
     struct listing listing = {call->req, fs->scratch.data, 0, call->size, call->flags};
     add_dots(&listing, call->id, call->offset);
-    ssize_t shown = add_entries(fs, &listing, reply->entries, reply->count);
+    ssize_t shown = add_entries(call, &listing, reply->entries, reply->count);
     if (!listing.len && reply->count)
         fuse_reply_err(call->req, ENOMEM); /* an empty answer would mean the end */
     else if (fuse_reply_buf(call->req, listing.data, listing.len) < 0 && listing.plus)
@@ -123,6 +124,8 @@ static void run_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offse
         .cookie = call->offset,
         .limit = limit < LISTING_MAX ? (uint32_t)limit : LISTING_MAX,
     };
+    if (plus && call->fs->leased)
+        request.options |= KV_OPT_LEASE;
     fs_submit(call, &request);
 }
 

@@ -39,7 +39,8 @@ static struct kv_request new_node(fuse_req_t req, enum kv_op op, fuse_ino_t pare
  * make one. */
 static const struct kv_request *finish_lookup(struct fs_call *call, const struct kv_reply *reply)
 {
-    if (reply->error != -ENOENT || call->fs->backend->shared || call->id)
+    if (reply->error != -ENOENT || call->id || !fs_may_keep(call, reply->leased) ||
+        (call->fs->backend->shared && !call->fs->keeps_entries))
         return finish_entry(call, reply);
     static const struct kv_attr never;
     struct fuse_entry_param none = {.entry_timeout = attr_timeout(&never, false, 0)};
@@ -80,7 +81,7 @@ static const struct kv_request *reply_created(struct fs_call *call, const struct
 {
     struct fs *fs = call->fs;
     struct fuse_entry_param entry;
-    int rc = reply->error ? reply->error : fs_entry(fs, &reply->attr, &entry);
+    int rc = reply->error ? reply->error : fs_entry(call, &reply->attr, &entry);
     if (rc < 0) {
         fuse_reply_err(call->req, error_to_errno(rc));
         return NULL;

@@ -1,6 +1,7 @@
 #include "fsd/own.h"
 
 #include "fsd/fs.h"
+#include "fsd/recalls.h"
 #include "fsd/statx.h"
 #include "kvcore/base/clock.h"
 #include "kvcore/base/error.h"
@@ -81,6 +82,13 @@ bool own_concerns(const struct kv_request *request)
 
 /* --- the texts --- */
 
+static const char *timeout_text(const struct fs *fs)
+{
+    if (!fs->backend->shared)
+        return "unlimited";
+    return !fs->leased ? "none" : fs->keeps_entries ? "leased" : "leased, names not";
+}
+
 static int write_stats(struct fs *fs, struct buf *text)
 {
     const struct own *own = &fs->own;
@@ -99,7 +107,11 @@ static int write_stats(struct fs *fs, struct buf *text)
                         "bytes.from_kernel: %llu\nbytes.to_kernel: %llu\ncache.inodes: %zu\n"
                         "cache.timeout: %s\nrequests.allocated: %zu\n",
                         (unsigned long long)own->bytes_in, (unsigned long long)own->bytes_out, fs->inodes.count,
-                        fs->backend->shared ? "none" : "unlimited", fs->call_count);
+                        timeout_text(fs), fs->call_count);
+    if (rc == 0 && fs->recalled)
+        rc = buf_printf(text, "recalls.received: %llu\nrecalls.stuck: %llu\nleases.lost: %llu\n",
+                        (unsigned long long)fs->recalled->told, (unsigned long long)fs->recalled->stuck,
+                        (unsigned long long)fs->recalled->lost);
     return rc;
 }
 

@@ -22,22 +22,29 @@ bool fs_in_group(fuse_req_t req, gid_t gid)
     return false;
 }
 
-static double timeout_of(const struct fs *fs, const struct kv_attr *attr)
+bool fs_may_keep(const struct fs_call *call, bool leased)
 {
-    return attr_timeout(attr, fs->backend->shared, attr->expires_ns ? clock_real_ns(clock_system()) : 0);
+    const struct fs *fs = call->fs;
+    return !fs->backend->shared || (leased && fs->leased && call->recalls == fs->recalls);
 }
 
-int fs_entry(struct fs *fs, const struct kv_attr *attr, struct fuse_entry_param *ret_entry)
+static double timeout_of(const struct fs_call *call, const struct kv_attr *attr)
 {
+    return attr_timeout(attr, !fs_may_keep(call, attr->leased), attr->expires_ns ? clock_real_ns(clock_system()) : 0);
+}
+
+int fs_entry(struct fs_call *call, const struct kv_attr *attr, struct fuse_entry_param *ret_entry)
+{
+    struct fs *fs = call->fs;
     int rc = inodes_add(&fs->inodes, attr->id, attr_is_setid(attr));
     if (rc < 0)
         return rc;
-    double timeout = timeout_of(fs, attr);
+    double timeout = timeout_of(call, attr);
     *ret_entry = (struct fuse_entry_param){
         .ino = ino_of_id(attr->id),
         .attr = attr_to_stat(attr, &fs->view),
         .attr_timeout = timeout,
-        .entry_timeout = timeout,
+        .entry_timeout = fs->keeps_entries || !fs->backend->shared ? timeout : 0,
     };
     return 0;
 }
@@ -51,7 +58,7 @@ void fs_forget(struct fs *fs, uint64_t id, uint64_t lookups)
 void fs_reply_entry(struct fs_call *call, const struct kv_attr *attr)
 {
     struct fuse_entry_param entry;
-    int rc = fs_entry(call->fs, attr, &entry);
+    int rc = fs_entry(call, attr, &entry);
     if (rc < 0)
         fuse_reply_err(call->req, -rc);
     else if (fuse_reply_entry(call->req, &entry) < 0)
@@ -65,7 +72,7 @@ void fs_reply_attr(struct fs_call *call, const struct kv_attr *attr)
         fs->root = *attr;
     if (attr_is_setid(attr))
         inodes_mark_setid(&fs->inodes, attr->id);
-    fs_reply_stat(call->req, call->asks_birth, attr, timeout_of(fs, attr));
+    fs_reply_stat(call->req, call->asks_birth, attr, timeout_of(call, attr));
 }
 
 void fs_reply_stat(fuse_req_t req, bool asks_birth, const struct kv_attr *attr, double timeout_s)

@@ -34,6 +34,7 @@ static bool advance(struct fs_call *call, const struct kv_reply *reply)
             call_free(call);
             return false;
         }
+        call->recalls = call->fs->recalls;
         reply = backend_submit(call->fs->backend, next, &call->call);
     }
     return true;
@@ -92,6 +93,7 @@ bool fs_submit(struct fs_call *call, const struct kv_request *request)
     static const struct kv_reply refused = {.error = -EPERM};
     if (own_concerns(request))
         return advance(call, &refused);
+    call->recalls = call->fs->recalls;
     if (!advance(call, backend_submit(call->fs->backend, request, &call->call)))
         return false;
     fuse_req_interrupt_func(call->req, on_interrupt, call);

@@ -49,6 +49,15 @@
 #define SNAPSHOT_RULES_MAX 16           /* of `save` */
 #define SNAPSHOTS_KEPT_MAX 1000         /* of keep-snapshots */
 
+/* Sessions that keep what they were told (kvcore/server/coherence.h) */
+#define LEASE_TERM_MS_DEFAULT 10000
+#define LEASE_TERM_MS_MIN     100
+#define LEASE_TERM_MS_MAX     3600000
+#define LEASES_MAX            (4u << 20) /* of all sessions; past it the oldest are recalled */
+#define LEASE_DAMP_RECALLS    8          /* of one thing within ... */
+#define LEASE_DAMP_MS         1000       /* ... this: it is not leased for as long again */
+#define RECALL_CHANGES_MAX    (1u << 16) /* in one message */
+
 /* Connections */
 #define CONNECTIONS_DEFAULT        16384
 #define CONN_READ_BYTES            65536        /* the loop's shared read buffer */
@@ -64,6 +73,7 @@
 #define CLIENT_BACKOFF_LAST_MS     1000
 #define CLIENT_DEAD_PEER_MS        10000 /* a peer whose machine acknowledges nothing for so long is gone */
 
+static_assert(4ull * RECALL_CHANGES_MAX < MESSAGE_ITEMS_MAX, "a recall is one message");
 static_assert(READ_BYTES_MAX < MESSAGE_BYTES_MAX, "the longest read fits a message with its envelope");
 static_assert(CLIENT_HELD_BYTES_MAX >= MESSAGE_BYTES_MAX, "a client can hold the longest request");
 static_assert(RECORD_BYTES_MAX / 2 > MESSAGE_BYTES_MAX + REFS_MAX * (NAME_BYTES_MAX + 256u),

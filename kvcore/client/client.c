@@ -2,6 +2,7 @@
 
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
+#include "kvcore/client/lease.h"
 #include "kvcore/client/pending.h"
 #include "kvcore/client/uplink.h"
 #include "kvcore/rpc/reply_copy.h"
@@ -24,6 +25,10 @@ struct client {
     struct pending_table table;
     uv_timer_t deadline; /* set where a request with a deadline is there; it may go off too early, never too late */
     uv_timer_t teller;
+    uv_timer_t lease_timer;
+    struct lease lease;
+    struct kv_call ping; /* under way where ping_sent_ms is not 0 */
+    int64_t ping_sent_ms;
     enum told told; /* on_state */
     bool ever_up;
     bool closing;
@@ -162,6 +167,85 @@ static void send_waiting(struct client *client)
         conn_flush_soon(conn);
 }
 
+/* --- leases --------------------------------------------------------------------------------------------------- */
+
+static void on_lease_timer(uv_timer_t *timer);
+
+static void lease_timer_set(struct client *client)
+{
+    int64_t left_ms = lease_next_ms(&client->lease) - (int64_t)uv_now(client->loop);
+    if (client->lease.term_ms && !client->closing)
+        uv_timer_start(&client->lease_timer, on_lease_timer, left_ms > 0 ? (uint64_t)left_ms : 0, 0);
+}
+
+static void on_pong(struct kv_call *call, const struct kv_reply *reply)
+{
+    struct client *client = (struct client *)((char *)call - offsetof(struct client, ping));
+    int64_t sent_ms = client->ping_sent_ms;
+    bool held = client->lease.held;
+    client->ping_sent_ms = 0;
+    if (reply->error || client->closing)
+        return;
+    if (lease_renew(&client->lease, sent_ms, (int64_t)uv_now(client->loop)) && !held)
+        client->options.on_lease(client->options.user, true);
+    lease_timer_set(client);
+}
+
+static void lease_ping(struct client *client)
+{
+    struct kv_request request = {.op = KV_OP_PING};
+    if (client->ping_sent_ms)
+        return; /* the last one is still out, and the next would be no sooner there */
+    client->ping_sent_ms = (int64_t)uv_now(client->loop);
+    client->ping = (struct kv_call){.on_reply = on_pong};
+    if (backend_submit(&client->backend, &request, &client->ping))
+        client->ping_sent_ms = 0;
+}
+
+static void on_lease_timer(uv_timer_t *timer)
+{
+    struct client *client = timer->data;
+    int64_t now_ms = (int64_t)uv_now(client->loop);
+    if (lease_lapses(&client->lease, now_ms))
+        client->options.on_lease(client->options.user, false);
+    if (lease_pings(&client->lease, now_ms))
+        lease_ping(client);
+    lease_timer_set(client);
+}
+
+static void lease_up(struct client *client)
+{
+    const struct uplink *uplink = &client->uplink;
+    if (!uplink->lease_ms)
+        return;
+    if (lease_begin(&client->lease, uplink->lease_ms, uplink->hello_sent_ms, (int64_t)uv_now(client->loop)))
+        client->options.on_lease(client->options.user, true);
+    lease_timer_set(client);
+}
+
+static void lease_down(struct client *client)
+{
+    bool held = client->lease.held;
+    lease_end(&client->lease);
+    uv_timer_stop(&client->lease_timer);
+    if (held)
+        client->options.on_lease(client->options.user, false);
+}
+
+void client_recalled(struct client *client, uint64_t ticket)
+{
+    struct kv_request request = {.op = KV_OP_RECALLED, .ticket = ticket};
+    if (!uplink_is_up(&client->uplink) || !client->lease.term_ms)
+        return; /* of a connection that is gone: so is the recall */
+    struct conn *conn = uplink_conn(&client->uplink);
+    if (encode_notification(&conn->out, &request) < 0)
+        uplink_break(&client->uplink, -ENOMEM, "no memory to acknowledge a recall");
+    else
+        conn_flush_soon(conn);
+}
+
+/* --- up and down ---------------------------------------------------------------------------------------------- */
+
 static void tell_state(struct client *client, bool up, const char *why)
 {
     enum told told = up ? TOLD_UP : TOLD_DOWN;
@@ -179,6 +263,7 @@ static void on_up(struct uplink *uplink)
     text_add(&why, "connected to %s", client->text);
     client->ever_up = true;
     client->refused = 0;
+    lease_up(client);
     send_waiting(client);
     tell_state(client, true, why.data);
 }
@@ -190,6 +275,7 @@ static void on_down(struct uplink *uplink, int code, bool was_up, bool refused)
     if (client->closing)
         return;
     client->down_code = code;
+    lease_down(client);
     if (was_up)
         pending_connection_lost(&client->table, code == -EPROTO ? code : 0);
     if (refused)
@@ -226,6 +312,10 @@ static void answer_deliver(struct client *client, struct pending *pending)
 static void on_message(struct uplink *uplink, const struct message *message)
 {
     struct client *client = uplink->owner;
+    if (message->type == MESSAGE_NOTIFICATION && message->is_recall && client->lease.term_ms) {
+        client->options.on_recall(client->options.user, &message->recall);
+        return;
+    }
     if (message->type != MESSAGE_RESPONSE) {
         uplink_break(uplink, -EPROTO, "it sent a request, where only answers are expected");
         return;
@@ -329,8 +419,10 @@ int client_new(uv_loop_t *loop, const struct address *address, const struct clie
     pending_init(&client->table);
     uv_timer_init(loop, &client->deadline);
     uv_timer_init(loop, &client->teller);
-    client->deadline.data = client->teller.data = client;
-    client->open = 3;
+    uv_timer_init(loop, &client->lease_timer);
+    client->deadline.data = client->teller.data = client->lease_timer.data = client;
+    client->uplink.wants_lease = options->on_lease && options->on_recall;
+    client->open = 4;
     *ret_client = client;
     return 0;
 
@@ -350,6 +442,7 @@ void client_free(struct client *client, void (*on_closed)(void *user), void *use
     pending_end_all(&client->table, -ECANCELED);
     uplink_close(&client->uplink);
     uv_close((uv_handle_t *)&client->deadline, on_handle_closed);
+    uv_close((uv_handle_t *)&client->lease_timer, on_handle_closed);
     uv_timer_start(&client->teller, on_tell, 0, 0);
 }
 

@@ -15,6 +15,9 @@
  * Bounds: CLIENT_INFLIGHT_MAX requests are in flight, CLIENT_OUTPUT_BYTES of them not yet sent; the next wait for their
  * turn; past CLIENT_REQUESTS_MAX, or past CLIENT_HELD_BYTES_MAX of encoded requests, submit answers KV_BUSY.
  *
+ * Leases: with on_lease and on_recall the client asks for them, and renews them by pings. Recalls and answers come in
+ * the server's order: an answer before a recall was given before the change, and the recall is about it too.
+ *
  * One thread: all calls and callbacks are on the loop's.
  */
 #ifndef KV_CLIENT_CLIENT_H
@@ -22,6 +25,7 @@
 
 #include "kvcore/rpc/address.h"
 #include "kvcore/rpc/backend.h"
+#include "kvcore/rpc/recall.h"
 
 #include <uv.h>
 
@@ -37,6 +41,12 @@ struct client_options {
     /* Told of each change between connected and not, a first attempt's failure included, with a sentence for a log; may
      * be NULL. */
     void (*on_state)(void *user, bool connected, const char *why);
+    /* NULL: no leases are wanted. What the server marks as leased may be kept from now on (true), or all that was kept
+     * is to be dropped and nothing more kept (false): the connection is gone, or the server has been silent for too
+     * long. */
+    void (*on_lease)(void *user, bool held);
+    /* These are to be dropped, and then client_recalled to be called. Borrowed for the call. */
+    void (*on_recall)(void *user, const struct kv_recall *recall);
     void *user;
 };
 
@@ -47,6 +57,9 @@ int client_new(uv_loop_t *loop, const struct address *address, const struct clie
 /* Ends all requests with -ECANCELED, then frees itself; on_closed (may be NULL) fires when nothing of it is left in the
  * loop. */
 void client_free(struct client *client, void (*on_closed)(void *user), void *user);
+
+/* All that the recalls up to this ticket named has been dropped. */
+void client_recalled(struct client *client, uint64_t ticket);
 
 struct backend *client_backend(struct client *client);
 

@@ -137,6 +137,9 @@ static int greet(struct line *line)
         hello.options |= KV_OPT_PASSWORD;
         hello.value = bytes_of(uplink->address.password);
     }
+    if (uplink->wants_lease)
+        hello.options |= KV_OPT_LEASE;
+    uplink->hello_sent_ms = (int64_t)uv_now(uplink->loop);
     int rc = encode_request(&line->conn.out, HELLO_ID, &hello);
     if (rc < 0)
         return rc;
@@ -261,6 +264,14 @@ static const struct kv_field *loading_of(const struct kv_reply *reply)
     return NULL;
 }
 
+static int64_t number_of(const struct kv_reply *reply, const char *name)
+{
+    for (size_t i = 0; i < reply->count; i++)
+        if (strcmp(reply->fields[i].name, name) == 0 && reply->fields[i].number <= LEASE_TERM_MS_MAX)
+            return (int64_t)reply->fields[i].number;
+    return 0;
+}
+
 static void on_hello_answer(struct uplink *uplink, const struct message *message)
 {
     struct kv_reply reply;
@@ -290,6 +301,7 @@ static void on_hello_answer(struct uplink *uplink, const struct message *message
     found_drop(uplink);
     uplink->state = UPLINK_READY;
     uplink->failures = 0;
+    uplink->lease_ms = uplink->wants_lease ? number_of(&reply, "lease_ms") : 0;
     uplink->events->on_up(uplink);
 }
 

@@ -53,7 +53,7 @@ int nodeconf_load(struct disk *disk, struct nodeconf *ret_conf, char *why, size_
     }
     if (rc == KV_VERSION)
         snprintf(why, why_bytes,
-                 "the data directory is of format %u, and this kvfs knows no more than %u: start a newer one",
+                 "the data directory is of format %u, and this kvfs knows no more than %d: start a newer one",
                  get_u32(bytes + AT_VERSION), NODECONF_VERSION);
     else if (rc == -EBADMSG)
         snprintf(why, why_bytes,

@@ -19,7 +19,7 @@
 enum {
     REFERENCE_BYTES = 4096,      /* a chunk as long as this is not copied */
     WAITING_BYTES_MAX = 4 << 20, /* blocks that wait: beyond, the walk waits for the writer */
-    BLOCKS_A_RECYCLE = 8,        /* as many are emptied at a time, so that freeing is no pause */
+    BLOCKS_A_RECYCLE = 2,        /* as many are emptied at a time, so that freeing is no pause */
 };
 
 /* The bytes of a chunk belong in front of `at` of the block's own. */

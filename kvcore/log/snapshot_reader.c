@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BUFFER_BYTES = 2 * BLOCK_BYTES_MAX };
+/* So much is read at a time: what still lies in the processor's cache when it is decoded. */
+enum { BUFFER_BYTES = 2 * BLOCK_BYTES_MAX, READ_BYTES = 256 << 10 };
 
 /* Reads on, so that as much as possible of what follows `at` is in the buffer. */
 static int fill(struct snapshot_reader *reader)
@@ -15,8 +16,9 @@ static int fill(struct snapshot_reader *reader)
     memmove(reader->buffer, reader->buffer + reader->at, reader->filled);
     reader->offset += reader->at;
     reader->at = 0;
+    size_t room = BUFFER_BYTES - reader->filled;
     int64_t got = disk_read(reader->file, reader->offset + reader->filled, reader->buffer + reader->filled,
-                            BUFFER_BYTES - reader->filled);
+                            room < READ_BYTES ? room : READ_BYTES);
     if (got < 0)
         return (int)got;
     reader->filled += (size_t)got;
@@ -122,12 +124,16 @@ int snapshot_reader_next(struct snapshot_reader *reader, struct block_head *ret_
     if (reader->ended)
         return check_end(reader);
     struct block_head head;
-    int rc = block_check(ahead(reader), reader->seed, &head);
-    if (rc == -ENODATA) {
+    int rc;
+    while ((rc = block_check(ahead(reader), reader->seed, &head)) == -ENODATA) {
+        size_t before = ahead(reader).len;
         rc = fill(reader);
         if (rc < 0)
             return rc;
-        rc = block_check(ahead(reader), reader->seed, &head);
+        if (ahead(reader).len == before) {
+            rc = -ENODATA;
+            break;
+        }
     }
     reader->current = reader->offset + reader->at;
     if (rc == -ENODATA)

@@ -227,6 +227,7 @@ static int send_rest(struct conn *conn, size_t sent)
 
 static int send_out(struct conn *conn)
 {
+    CHECK(!conn->hub->gathers);
     if (conn->out.len > CONN_OUTPUT_BYTES_MAX)
         return KV_BUSY;
     uv_buf_t all = uv_buf_init(conn->out.data, (unsigned)conn->out.len);

@@ -133,6 +133,8 @@ static const char *argument_name(char letter)
         return "last";
     case 'd':
         return "delta";
+    case 'k':
+        return "ticket";
     default:
         return "milliseconds";
     }
@@ -153,6 +155,7 @@ static const char *argument_kind(char letter)
     case 'p':
     case 'l':
     case 'c':
+    case 'k':
         return "an integer from 0 on";
     default:
         return "an integer of 64 bits";
@@ -242,6 +245,8 @@ static bool read_argument(struct kv_request *request, char letter, const msgpack
         return object_int(object, &request->last);
     case 'd':
         return object_int(object, &request->delta);
+    case 'k':
+        return object_uint(object, &request->ticket);
     default: /* 'm' */
         return object_int(object, &request->ttl_ms);
     }
@@ -402,6 +407,40 @@ static int unpack(struct decoder *decoder, struct bytes frame, msgpack_object *r
     }
 }
 
+static bool read_change(const msgpack_object *object, struct kv_change *ret_change)
+{
+    const msgpack_object *parts = object->via.array.ptr;
+    *ret_change = (struct kv_change){.kind = KV_CHANGE_ATTR};
+    if (object->type != MSGPACK_OBJECT_ARRAY || object->via.array.size < 1 || object->via.array.size > 2 ||
+        !object_uint(&parts[0], &ret_change->id))
+        return false;
+    if (object->via.array.size == 1)
+        return true;
+    ret_change->kind = parts[1].type == MSGPACK_OBJECT_BOOLEAN ? KV_CHANGE_DATA
+                       : parts[1].type == MSGPACK_OBJECT_NIL   ? KV_CHANGE_ALL
+                                                               : KV_CHANGE_ENTRY;
+    return ret_change->kind != KV_CHANGE_ENTRY ||
+           (object_bytes(&parts[1], &ret_change->name) && ret_change->name.len <= NAME_BYTES_MAX);
+}
+
+/* [ticket, change, ...]. What is no recall is -EPROTO: there is nobody to answer to. */
+static int read_recall(struct decoder *decoder, const msgpack_object *params, struct kv_recall *ret_recall)
+{
+    if (params->type != MSGPACK_OBJECT_ARRAY || params->via.array.size < 1 ||
+        !object_uint(&params->via.array.ptr[0], &ret_recall->ticket))
+        return -EPROTO;
+    size_t count = params->via.array.size - 1;
+    struct kv_change *changes = msgpack_zone_malloc(&decoder->zone, (count ? count : 1) * sizeof *changes);
+    if (!changes)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        if (!read_change(&params->via.array.ptr[i + 1], &changes[i]))
+            return -EPROTO;
+    ret_recall->changes = changes;
+    ret_recall->count = count;
+    return 0;
+}
+
 int message_decode(struct decoder *decoder, struct bytes frame, struct message *ret_message)
 {
     msgpack_object envelope;
@@ -425,9 +464,13 @@ int message_decode(struct decoder *decoder, struct bytes frame, struct message *
     ret_message->id = id;
     ret_message->error = 0;
     ret_message->text[0] = 0;
+    ret_message->is_recall = false;
     if (type == MESSAGE_RESPONSE) {
         decoder->error = body[0];
         decoder->result = body[1];
+    } else if (notification && bytes_equal(method, bytes_of("recall"))) {
+        ret_message->is_recall = true;
+        return read_recall(decoder, &body[1], &ret_message->recall);
     } else {
         read_request(decoder, method, &body[1], ret_message);
     }

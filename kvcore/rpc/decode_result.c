@@ -11,9 +11,14 @@ enum { ATTR_FIELDS = 14, FIELDS_MAX = 4096 /* in one map */ };
 
 static bool read_attr(const msgpack_object *object, struct kv_attr *ret_attr)
 {
-    if (object->type != MSGPACK_OBJECT_ARRAY || object->via.array.size != ATTR_FIELDS)
+    if (object->type != MSGPACK_OBJECT_ARRAY)
         return false;
     const msgpack_object *at = object->via.array.ptr;
+    ret_attr->leased = object->via.array.size == ATTR_FIELDS + 1;
+    if (ret_attr->leased && (at[ATTR_FIELDS].type != MSGPACK_OBJECT_BOOLEAN || !at[ATTR_FIELDS].via.boolean))
+        return false;
+    if (!ret_attr->leased && object->via.array.size != ATTR_FIELDS)
+        return false;
     return object_uint(at, &ret_attr->id) && object_uint(at + 1, &ret_attr->version) &&
            object_uint32(at + 2, &ret_attr->mode) && object_uint32(at + 3, &ret_attr->uid) &&
            object_uint32(at + 4, &ret_attr->gid) && object_uint32(at + 5, &ret_attr->nlink) &&
@@ -158,6 +163,8 @@ static int read_error(const msgpack_object *error, struct kv_reply *reply)
     memcpy(reply->text, text.data, len);
     reply->text[len] = 0;
     reply->error = error_from_name(code.data, code.len);
+    struct bytes detail;
+    reply->leased = object_str(&error->via.array.ptr[2], &detail) && bytes_equal(detail, bytes_of("leased"));
     return 0;
 }
 
@@ -200,6 +207,7 @@ int decode_result(struct decoder *decoder, enum kv_op op, uint32_t options, stru
     struct kv_reply *reply = ret_reply;
     const msgpack_object *result = &decoder->result;
     reply->error = 0;
+    reply->leased = false;
     reply->text[0] = 0;
     reply->kind = KV_REPLY_NIL;
     reply->shape = KV_ENTRY_NAME;

@@ -77,6 +77,9 @@ static void write_argument(struct writer *writer, const struct kv_request *reque
     case 'd':
         writer_int64(writer, request->delta);
         return;
+    case 'k':
+        writer_uint64(writer, request->ticket);
+        return;
     default: /* 'm' */
         writer_int64(writer, request->ttl_ms);
         return;
@@ -124,7 +127,7 @@ static size_t argument_count(const char *args, size_t node_count)
     return count;
 }
 
-int encode_request(struct buf *out, uint32_t id, const struct kv_request *request)
+static int encode(struct buf *out, enum message_type type, uint32_t id, const struct kv_request *request)
 {
     const struct kv_op_info *info = kv_op_info(request->op);
     CHECK(request->options < 1u << KV_OPTION_COUNT);
@@ -135,9 +138,10 @@ int encode_request(struct buf *out, uint32_t id, const struct kv_request *reques
     if (rc < 0)
         return rc;
 
-    writer_array(&writer, 4);
-    writer_uint32(&writer, MESSAGE_REQUEST);
-    writer_uint32(&writer, id);
+    writer_array(&writer, type == MESSAGE_REQUEST ? 4 : 3);
+    writer_uint32(&writer, type);
+    if (type == MESSAGE_REQUEST)
+        writer_uint32(&writer, id);
     writer_text(&writer, bytes_of(info->name));
     writer_array(&writer, argument_count(info->args, request->node_count) + (request->options != 0));
     for (const char *letter = info->args; *letter; letter++) {
@@ -153,4 +157,14 @@ int encode_request(struct buf *out, uint32_t id, const struct kv_request *reques
     }
     writer_end(&writer, out);
     return 0;
+}
+
+int encode_request(struct buf *out, uint32_t id, const struct kv_request *request)
+{
+    return encode(out, MESSAGE_REQUEST, id, request);
+}
+
+int encode_notification(struct buf *out, const struct kv_request *request)
+{
+    return encode(out, MESSAGE_NOTIFICATION, 0, request);
 }

@@ -9,8 +9,8 @@
 enum {
     ENVELOPE_BYTES = 4 * WRITER_HEADER_BYTES,
     ATTR_FIELDS = 14,
-    ATTR_BYTES = (1 + ATTR_FIELDS) * WRITER_HEADER_BYTES,
-    ENTRY_BYTES = 3 * WRITER_HEADER_BYTES, /* without the name and the attributes */
+    ATTR_BYTES = (2 + ATTR_FIELDS) * WRITER_HEADER_BYTES, /* with the lease */
+    ENTRY_BYTES = 3 * WRITER_HEADER_BYTES,                /* without the name and the attributes */
     FIELD_BYTES = 3 * WRITER_HEADER_BYTES, /* a header, perhaps a section's; key; value; without their bytes */
 };
 
@@ -37,14 +37,17 @@ static int encode_error(struct buf *out, uint32_t id, const struct kv_reply *rep
     char room[ERROR_TEXT_BYTES];
     struct bytes text = printable(reply->text, room), code = bytes_of(error_name(reply->error));
     struct writer writer;
-    int rc = writer_begin(&writer, out, ENVELOPE_BYTES + 4 * WRITER_HEADER_BYTES + code.len + text.len);
+    int rc = writer_begin(&writer, out, ENVELOPE_BYTES + 5 * WRITER_HEADER_BYTES + code.len + text.len);
     if (rc < 0)
         return rc;
     begin(&writer, id);
     writer_array(&writer, 3);
     writer_text(&writer, code);
     writer_text(&writer, text);
-    writer_nil(&writer);
+    if (reply->leased)
+        writer_text(&writer, bytes_of("leased"));
+    else
+        writer_nil(&writer);
     writer_nil(&writer);
     writer_end(&writer, out);
     return 0;
@@ -52,7 +55,7 @@ static int encode_error(struct buf *out, uint32_t id, const struct kv_reply *rep
 
 static void write_attr(struct writer *writer, const struct kv_attr *attr)
 {
-    writer_array(writer, ATTR_FIELDS);
+    writer_array(writer, ATTR_FIELDS + attr->leased);
     writer_uint64(writer, attr->id);
     writer_uint64(writer, attr->version);
     writer_uint32(writer, attr->mode);
@@ -67,6 +70,8 @@ static void write_attr(struct writer *writer, const struct kv_attr *attr)
     writer_int64(writer, attr->btime_ns);
     writer_uint64(writer, attr->rdev);
     writer_int64(writer, attr->expires_ns);
+    if (attr->leased)
+        writer_true(writer);
 }
 
 static int encode_pieces(struct buf *out, uint32_t id, const struct kv_reply *reply)

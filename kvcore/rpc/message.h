@@ -13,6 +13,7 @@
 #define KV_RPC_MESSAGE_H
 
 #include "kvcore/base/buf.h"
+#include "kvcore/rpc/recall.h"
 #include "kvcore/rpc/request.h"
 
 /* Where a scan stands. A zeroed struct is before a message. */
@@ -43,6 +44,8 @@ struct message {
     enum message_type type;
     uint32_t id;                 /* requests and responses */
     struct kv_request request;   /* requests and notifications */
+    bool is_recall;              /* a notification that is no request but ... */
+    struct kv_recall recall;     /* ... this */
     int error;                   /* a request that cannot be taken: -ENOSYS (unknown), -EINVAL, ...; to be answered */
     char text[ERROR_TEXT_BYTES]; /* why */
 };
@@ -59,6 +62,7 @@ int decode_result(struct decoder *decoder, enum kv_op op, uint32_t options, stru
 
 /* Appends a message. -ENOMEM, -E2BIG (past MESSAGE_BYTES_MAX); nothing is appended then. */
 int encode_request(struct buf *out, uint32_t id, const struct kv_request *request);
+int encode_notification(struct buf *out, const struct kv_request *request);
 int encode_reply(struct buf *out, uint32_t id, const struct kv_reply *reply);
 
 #endif

@@ -10,7 +10,7 @@
  *   P pairs      all remaining parameters are node, value, node, value, ...
  *   v value      str or bin
  *   x name       str or bin: an xattr's name, a section of info
- *   o offset, p target offset, l length, c cookie (uint);  b first, e last, d delta, m milliseconds (int)
+ *   o offset, p target offset, l length, c cookie, k ticket (uint);  b first, e last, d delta, m milliseconds (int)
  * Options are a map behind the arguments, {"nx": true, "ttl": 5000}; an option that the operation does not list
  * is refused.
  *
@@ -26,8 +26,9 @@
 
 #define KV_OP_LIST(X)                                                                                                  \
     /* connection and server */                                                                                        \
-    X(HELLO, "hello", "", KV_OPT_CLIENT | KV_OPT_PASSWORD, KV_OP_I | KV_OP_A | KV_OP_L, MAP)                           \
+    X(HELLO, "hello", "", KV_OPT_CLIENT | KV_OPT_PASSWORD | KV_OPT_LEASE, KV_OP_I | KV_OP_A | KV_OP_L, MAP)            \
     X(PING, "ping", "", 0, KV_OP_I | KV_OP_L, TEXT)                                                                    \
+    X(RECALLED, "recalled", "k", 0, KV_OP_I | KV_OP_L, NIL)                                                            \
     X(INFO, "info", "?x", 0, KV_OP_I | KV_OP_L, MAP)                                                                   \
     X(SNAPSHOT, "snapshot", "", 0, KV_OP_I, UINT)                                                                      \
     /* keys */                                                                                                         \
@@ -58,7 +59,7 @@
     X(UNLINK, "unlink", "n", KV_OPT_HOLD, KV_OP_W, UINT)                                                               \
     X(RMDIR, "rmdir", "n", KV_OPT_HOLD, KV_OP_W, UINT)                                                                 \
     X(RENAME, "rename", "nt", KV_OPT_HOLD | KV_OPT_NOREPLACE | KV_OPT_EXCHANGE, KV_OP_W, UINT)                         \
-    X(READDIR, "readdir", "nc", KV_OPT_LIMIT, KV_OP_I, ENTRIES)                                                        \
+    X(READDIR, "readdir", "nc", KV_OPT_LIMIT | KV_OPT_LEASE, KV_OP_I, ENTRIES)                                         \
     /* nodes */                                                                                                        \
     X(SETATTR, "setattr", "n",                                                                                         \
       KV_OWNER_OPTIONS | KV_OPT_SIZE | KV_OPT_ATIME | KV_OPT_MTIME | KV_OPT_ATIME_NOW | KV_OPT_MTIME_NOW,              \
@@ -105,6 +106,7 @@
     X(ZERO, "zero", BOOL, op)                                                                                          \
     X(KEEP_SIZE, "keep_size", BOOL, op)                                                                                \
     X(HOLD, "hold", BOOL, op)                                                                                          \
+    X(LEASE, "lease", BOOL, op)                                                                                        \
     X(CLIENT, "client", BYTES, name)                                                                                   \
     X(PASSWORD, "password", BYTES, value)                                                                              \
     X(DURABILITY, "durability", BYTES, durability)

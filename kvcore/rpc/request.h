@@ -63,7 +63,8 @@ struct kv_request {
         uint64_t cookie;
         int64_t first; /* getrange: inclusive, negative from the end */
         int64_t delta;
-        int64_t ttl_ms; /* expire; and the option ttl, which no operation with another of these takes */
+        uint64_t ticket; /* recalled */
+        int64_t ttl_ms;  /* expire; and the option ttl, which no operation with another of these takes */
     };
     union {
         uint64_t length;
@@ -100,6 +101,7 @@ struct kv_attr {
     int64_t btime_ns;
     uint64_t rdev;
     int64_t expires_ns; /* 0: never */
+    bool leased;        /* the session may keep this, and the entry that led here, until it is recalled */
 };
 
 enum kv_reply_kind {
@@ -135,6 +137,7 @@ struct kv_field {
 struct kv_reply {
     int error;                   /* 0, or the negative code; then only text counts */
     char text[ERROR_TEXT_BYTES]; /* why, for people; "" where the code says all */
+    bool leased;                 /* the session may keep this error (ENOENT) until it is recalled */
     enum kv_reply_kind kind;
     enum kv_entry_shape shape;
     union {

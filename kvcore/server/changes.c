@@ -37,8 +37,8 @@ size_t changes_of(const struct effect *effect, struct change *changes)
     case EFFECT_UNLINK:
     case EFFECT_RMDIR:
         entry(&list, effect->dir, effect->name);
-        if (effect->ret_node) /* it has other names, or is held: nlink and ctime */
-            inode(&list, effect->ret_node->id, false);
+        if (effect->ret_other) /* it has other names, is held, or is gone: nlink and ctime */
+            inode(&list, effect->ret_other, false);
         break;
     case EFFECT_RENAME:
         entry(&list, effect->dir, effect->name);

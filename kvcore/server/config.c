@@ -17,6 +17,7 @@ void config_init(struct config *config)
     memset(config, 0, sizeof *config);
     config->connections_max = CONNECTIONS_DEFAULT;
     keeping_init(&config->keeping);
+    config->lease_ms = LEASE_TERM_MS_DEFAULT;
     config->log_level = LOG_LEVEL_INFO;
 }
 
@@ -116,6 +117,20 @@ int config_set_connections(struct config *config, const char *text, char *why, s
     return 0;
 }
 
+int config_set_lease(struct config *config, const char *text, char *why, size_t why_bytes)
+{
+    char *end;
+    double number = strtod(text, &end);
+    double ms = strcmp(end, "ms") == 0 ? number : number * 1000;
+    bool known = end != text && (!*end || strcmp(end, "s") == 0 || strcmp(end, "ms") == 0);
+    if (known && ms >= LEASE_TERM_MS_MIN && ms <= LEASE_TERM_MS_MAX) {
+        config->lease_ms = (uint32_t)ms;
+        return 0;
+    }
+    snprintf(why, why_bytes, "lease takes a time from 100ms to 3600s, such as 10s, not '%s'", text);
+    return -EINVAL;
+}
+
 int config_set_log_level(struct config *config, const char *text, char *why, size_t why_bytes)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
@@ -183,6 +198,7 @@ static const struct setter {
                {"maxmemory", config_set_memory},
                {"maxmemory-policy", config_set_eviction},
                {"max-connections", config_set_connections},
+               {"lease", config_set_lease},
                {"log-level", config_set_log_level}};
 enum { SETTERS = sizeof setters / sizeof setters[0] };
 

@@ -3,7 +3,7 @@
  *   listen = {"127.0.0.1:7400"}   unix = "/run/kvfs/kvcored.sock"   dir = "/var/lib/kvfs"
  *   password = "..."              password-file = "/etc/kvfs/password"
  *   maxmemory = "4gb"             maxmemory-policy = "allkeys-lru"
- *   max-connections = 16384       log-level = "info"
+ *   max-connections = 16384       lease = "10s"                log-level = "info"
  *   and how the data directory is kept (keeping.h)
  *
  * An unknown word is an error, so that a mistyped one is not an option silently left at its default.
@@ -30,6 +30,7 @@ struct config {
     enum evict_policy eviction;
     uint32_t connections_max;
     struct keeping keeping;
+    uint32_t lease_ms;
     enum log_level log_level;
 };
 
@@ -46,6 +47,7 @@ int config_set_dir(struct config *config, const char *text, char *why, size_t wh
 int config_set_memory(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_set_eviction(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_set_connections(struct config *config, const char *text, char *why, size_t why_bytes);
+int config_set_lease(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_set_log_level(struct config *config, const char *text, char *why, size_t why_bytes);
 int config_read_password(struct config *config, const char *path, char *why, size_t why_bytes);
 

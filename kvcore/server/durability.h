@@ -5,12 +5,20 @@
 #include "kvcore/base/bytes.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Each holds what those before it hold. */
 enum durability {
     DURABILITY_MEMORY,  /* the change is in memory: the log follows as soon as the loop comes round */
     DURABILITY_WRITTEN, /* write(2) of its record has returned: survives the process */
     DURABILITY_SYNCED,  /* so has fdatasync(2): survives the machine */
+};
+
+/* What the answer to a request has to wait for: this level of this index (0: nothing). */
+struct store_wait {
+    uint64_t index;
+    enum durability level;
+    bool reads; /* it waits for what it saw of others, having changed nothing */
 };
 
 /* What there is in the data directory. */

@@ -64,7 +64,16 @@ static int make_store(struct engine *engine, const struct engine_options *option
     };
     if (getrandom(&store.hash_seed, sizeof store.hash_seed, 0) != sizeof store.hash_seed)
         return -EIO;
-    return store_init(&engine->store, &store);
+    uint64_t seed = store.hash_seed ^ 0x6c65617365ull; /* so that no name's hash tells its place in a directory */
+    int rc = store_init(&engine->store, &store);
+    if (rc < 0 || !options->lease_ms)
+        return rc;
+    rc = coherence_init(&engine->coherence, options->lease_ms, seed, store.clock);
+    if (rc < 0)
+        store_close(&engine->store);
+    else
+        engine->store.coherence = &engine->coherence;
+    return rc;
 }
 
 /* --- what stands behind it on disk ------------------------------------------------------------------------------- */
@@ -340,6 +349,8 @@ int engine_open(struct engine *engine, uv_loop_t *loop, const struct engine_opti
 static void on_expiry_timer_closed(uv_handle_t *handle)
 {
     struct engine *engine = handle->data;
+    if (engine->store.coherence)
+        coherence_close(&engine->coherence);
     store_close(&engine->store);
     disk_free(engine->disk);
     datadir_close(&engine->datadir);

@@ -27,6 +27,7 @@ struct engine_options {
     const char *password; /* NULL: none; borrowed */
     const char *mode;     /* for info: "server", "embedded" */
     struct keeping keeping;
+    uint32_t lease_ms; /* term of leases; 0: none are given */
 };
 
 /* What recovery tells from its thread. */
@@ -48,6 +49,7 @@ struct engine {
     struct journal journal; /* with has_journal */
     struct snapshots snapshots;
     bool has_journal, has_snapshots;
+    struct coherence coherence; /* where leases are given */
     struct store_backing backing;
     struct store_info_source info;
     uv_timer_t expiry_timer; /* runs while anything has an expiry */

@@ -40,6 +40,11 @@ int exec_HELLO(struct exec *exec)
                 request->name.data[i] > ' ' && request->name.data[i] < 127 ? request->name.data[i] : '?';
         session->client[len] = '\0';
     }
+    struct coherence *coherence = exec->store->coherence;
+    bool leases = coherence && request->options & KV_OPT_LEASE;
+    int rc = leases ? coherence_join(coherence, &session->member) : 0;
+    if (rc < 0)
+        return rc;
     struct kv_fields fields = fields_begin(exec, (struct bytes){0});
     fields_text(&fields, "server", "kvcored");
     fields_text(&fields, "version", "%s", KVFS_VERSION);
@@ -47,6 +52,8 @@ int exec_HELLO(struct exec *exec)
     fields_number(&fields, "session", session->id);
     if (exec->store->loading)
         fields_number(&fields, "loading", exec->store->loaded_percent);
+    if (leases)
+        fields_number(&fields, "lease_ms", (uint64_t)coherence->term_ms);
     return fields_finish(&fields, exec->reply);
 }
 
@@ -55,6 +62,18 @@ int exec_PING(struct exec *exec)
     int rc = exec_reply_bytes(exec, bytes_of("pong"));
     exec->reply->kind = KV_REPLY_TEXT;
     return rc;
+}
+
+int exec_RECALLED(struct exec *exec)
+{
+    struct coherence *coherence = exec->store->coherence;
+    uint64_t ticket = exec->request->ticket;
+    if (!coherence || !exec->session->member.joined)
+        return kv_reply_fail(exec->reply, -EINVAL, "recalled: this session has no leases; hello asks for them");
+    if (coherence_acknowledged(coherence, &exec->session->member, ticket) < 0)
+        return kv_reply_fail(exec->reply, -EINVAL, "recalled: there was no recall with ticket %llu",
+                             (unsigned long long)ticket);
+    return 0;
 }
 
 int exec_INFO(struct exec *exec)
@@ -76,6 +95,8 @@ int exec_INFO(struct exec *exec)
     fields_number(&fields, "keyspace.evicted", store->evicted);
     fields_number(&fields, "stats.sessions", store->sessions);
     fields_number(&fields, "stats.requests", store->requests);
+    if (store->coherence)
+        coherence_info(store->coherence, &fields);
     for (struct store_info_source *source = store->info_sources; source; source = source->next)
         source->add(source, &fields);
     static const char *const calls[KV_OP_COUNT] = {

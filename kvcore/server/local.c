@@ -72,6 +72,7 @@ static const struct kv_reply *park(struct local *local, struct kv_call *call, co
     parked->local = local;
     parked->call = call;
     call->backend_state = parked;
+    journal_write(engine_journal(&local->engine)); /* others may see it once this returns; a failure opens the gate */
     journal_await(engine_journal(&local->engine), wait, &parked->wait);
     return NULL;
 }

@@ -31,6 +31,7 @@ enum {
     OPTION_SAVE,
     OPTION_KEEP_SNAPSHOTS,
     OPTION_SNAPSHOT_AT_EXIT,
+    OPTION_LEASE,
     OPTION_LOG_LEVEL
 };
 
@@ -55,6 +56,8 @@ static const struct argp_option options[] = {
     {"snapshot-at-exit", OPTION_SNAPSHOT_AT_EXIT, "yes|no", 0,
      "take a last one when told to stop (default no; yes with snapshots alone)", 0},
     {"max-connections", OPTION_CONNECTIONS, "N", 0, "how many clients at once (default 16384)", 0},
+    {"lease", OPTION_LEASE, "TIME", 0,
+     "how long a mount that does not answer may keep others waiting (2s, 500ms; default 10s)", 0},
     {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "error, warning, info (default) or debug", 0},
     {0},
 };
@@ -87,6 +90,8 @@ static int take_option(int key, const char *arg, struct command_line *line, char
         return config_set_eviction(config, arg, why, why_bytes);
     case OPTION_CONNECTIONS:
         return config_set_connections(config, arg, why, why_bytes);
+    case OPTION_LEASE:
+        return config_set_lease(config, arg, why, why_bytes);
     case OPTION_LOG_LEVEL:
         return config_set_log_level(config, arg, why, why_bytes);
     case OPTION_DURABILITY:
@@ -277,7 +282,8 @@ static int start(struct daemon *daemon, const struct config *config, char *why, 
                                     .eviction = config->eviction,
                                     .password = config->password,
                                     .mode = "server",
-                                    .keeping = config->keeping};
+                                    .keeping = config->keeping,
+                                    .lease_ms = config->lease_ms};
     struct server_options server = {config->connections_max, INPUT_TOTAL_BYTES_DEFAULT};
     int rc = engine_open(&daemon->engine, &daemon->loop, &engine, why, why_bytes);
     if (rc < 0)

@@ -39,6 +39,7 @@ struct peer {
     struct conn conn;
     struct session session;
     struct waiting waiting;
+    struct wait *waits; /* its answers that wait for recalls */
     struct server *server;
     struct peer *next, *previous;
 };
@@ -59,6 +60,7 @@ struct server {
     struct kv_reply reply; /* scratch: replies are encoded as soon as they are made */
     uint32_t open_handles; /* listeners and peers not closed yet */
     bool closing;
+    uv_timer_t lease_timer; /* looks for lost sessions; in the loop where leases are given */
     void (*on_closed)(void *user);
     void *user;
 };
@@ -85,6 +87,8 @@ static void before_flush(struct conn_hub *hub)
     waiting_settle(&server->waiting_room);
 }
 
+static void on_lease_timer(uv_timer_t *timer);
+
 int server_new(uv_loop_t *loop, struct store *store, const struct server_options *options, struct server **ret_server)
 {
     struct server *server = calloc(1, sizeof *server);
@@ -102,6 +106,13 @@ int server_new(uv_loop_t *loop, struct store *store, const struct server_options
     server->hub.owner = server;
     server->hub.input_bytes_max = options->input_bytes_max;
     server->info.add = add_info;
+    if (store->coherence) {
+        uv_timer_init(loop, &server->lease_timer);
+        server->lease_timer.data = server;
+        uint64_t period_ms = (uint64_t)coherence_period_ms(store->coherence);
+        uv_timer_start(&server->lease_timer, on_lease_timer, period_ms, period_ms);
+        server->open_handles++;
+    }
     store_add_info_source(store, &server->info);
     *ret_server = server;
     return 0;
@@ -139,6 +150,13 @@ static void on_listener_closed(uv_handle_t *handle)
     listener_free_if_closed(listener);
 }
 
+static void on_lease_timer_closed(uv_handle_t *handle)
+{
+    struct server *server = handle->data;
+    server->open_handles--;
+    finish_if_closed(server);
+}
+
 void server_free(struct server *server, void (*on_closed)(void *user), void *user)
 {
     server->closing = true;
@@ -151,6 +169,8 @@ void server_free(struct server *server, void (*on_closed)(void *user), void *use
     server->listeners = NULL;
     for (struct peer *peer = server->peers; peer; peer = peer->next)
         conn_close(&peer->conn, 0);
+    if (server->store->coherence)
+        uv_close((uv_handle_t *)&server->lease_timer, on_lease_timer_closed);
     finish_if_closed(server);
 }
 
@@ -165,25 +185,109 @@ static void answer(struct peer *peer, uint32_t id, struct kv_reply *reply, const
         conn_close(&peer->conn, rc);
 }
 
+/* First until every cache has let go of the old, then until it is safe on disk. */
+static void answer_when_recalled(struct peer *peer, uint32_t id, struct kv_reply *reply, struct wait *wait,
+                                 const struct store_wait *safe)
+{
+    wait->id = id;
+    wait->safe = *safe;
+    wait_own(wait, peer, &peer->waits);
+    int rc = waiting_encode(&wait->answer, id, reply);
+    if (rc < 0)
+        conn_close(&peer->conn, rc);
+}
+
+static void answer_recalled(const struct wait *wait)
+{
+    struct peer *peer = wait->owner;
+    int rc = waiting_take(&peer->waiting, wait->id, buf_bytes(&wait->answer), &wait->safe);
+    if (rc < 0)
+        conn_close(&peer->conn, rc);
+    else
+        conn_flush_soon(&peer->conn);
+}
+
 void server_hold_answers(struct server *server, bool held) { conn_hub_cork(&server->hub, held); }
 
 static void on_message(struct conn *conn, const struct message *message)
 {
     struct peer *peer = conn->owner;
     struct server *server = peer->server;
-    if (message->type == MESSAGE_RESPONSE) {
+    struct store_wait safe = {0};
+    struct wait *wait = NULL;
+    if (message->type == MESSAGE_RESPONSE || message->is_recall) {
         conn_close(conn, -EPROTO);
         return;
     }
-    struct store_wait wait = {0};
+    if (peer->session.member.joined)
+        coherence_heard(server->store->coherence, &peer->session.member);
     if (message->error) {
+        server->reply.leased = false;
         kv_reply_fail(&server->reply, message->error, "%s", message->text);
     } else {
         store_execute(server->store, &peer->session, &message->request, &server->reply);
-        wait = server->store->wait;
+        safe = server->store->wait;
+        wait = server->store->wait_recall;
     }
-    if (message->type == MESSAGE_REQUEST)
-        answer(peer, message->id, &server->reply, &wait);
+    if (message->type != MESSAGE_REQUEST)
+        return;
+    if (wait)
+        answer_when_recalled(peer, message->id, &server->reply, wait, &safe);
+    else
+        answer(peer, message->id, &server->reply, &safe);
+}
+
+/* --- recalls --- */
+
+static struct peer *peer_of_member(struct member *member)
+{
+    struct session *session = (struct session *)((char *)member - offsetof(struct session, member));
+    return (struct peer *)((char *)session - offsetof(struct peer, session));
+}
+
+static void append(struct peer *peer, const struct buf *bytes)
+{
+    int rc = buf_append(&peer->conn.out, bytes->data, bytes->len);
+    if (rc < 0)
+        conn_close(&peer->conn, rc);
+    else
+        conn_flush_soon(&peer->conn);
+}
+
+/* Sends the recalls that there are, and the answers that need not wait any more. */
+static void send_coherence(struct server *server)
+{
+    struct coherence *coherence = server->store->coherence;
+    struct member *member;
+    struct wait *wait;
+    struct buf messages;
+    if (!coherence)
+        return;
+    while ((member = coherence_next_to_tell(coherence, &messages))) {
+        append(peer_of_member(member), &messages);
+        buf_close(&messages);
+    }
+    while ((wait = waits_next_ready(&coherence->waits))) {
+        if (wait->owner)
+            answer_recalled(wait);
+        wait_free(wait);
+    }
+}
+
+static void on_batch_end(struct conn *conn) { send_coherence(((struct peer *)conn->owner)->server); }
+
+/* A session that is lost leaves at once, so that nobody waits for it; its connection closes when the loop comes to it,
+ * from which the client learns. */
+static void on_lease_timer(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    struct member *member;
+    while ((member = coherence_next_lost(server->store->coherence))) {
+        struct peer *peer = peer_of_member(member);
+        coherence_leave(server->store->coherence, member);
+        conn_close(&peer->conn, -ETIMEDOUT);
+    }
+    send_coherence(server);
 }
 
 static void on_ahead(struct conn *conn, const struct message *message, unsigned steps_left)
@@ -202,6 +306,8 @@ static void on_peer_closed(struct conn *conn, int error)
                     peer->session.client[0] ? " " : "", peer->session.client, error_text(error), error_name(error));
     waiting_close(&peer->waiting);
     store_session_end(server->store, &peer->session);
+    wait_disown_all(&peer->waits);
+    send_coherence(server);
     if (peer->previous)
         peer->previous->next = peer->next;
     else
@@ -215,7 +321,7 @@ static void on_peer_closed(struct conn *conn, int error)
 }
 
 static const struct conn_handler peer_handler = {
-    .on_message = on_message, .on_ahead = on_ahead, .on_close = on_peer_closed};
+    .on_message = on_message, .on_ahead = on_ahead, .on_batch_end = on_batch_end, .on_close = on_peer_closed};
 
 static struct peer *peer_new(struct server *server, bool unix_socket)
 {

@@ -53,7 +53,7 @@ static bool take_number(const char **text, uint64_t *ret_number)
 
 int snapshot_rules_parse(struct snapshot_policy *policy, const char *text, char *why, size_t why_bytes)
 {
-    struct snapshot_rule rules[SNAPSHOT_RULES_MAX];
+    struct snapshot_rule rules[SNAPSHOT_RULES_MAX] = {0};
     unsigned count = 0;
     for (const char *at = text + strspn(text, SEPARATORS); *at; count++) {
         if (count == SNAPSHOT_RULES_MAX) {

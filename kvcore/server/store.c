@@ -291,9 +291,11 @@ void store_execute(struct store *store, struct session *session, const struct kv
     trim_scratch(store);
     reply->error = 0;
     reply->text[0] = '\0';
+    reply->leased = false;
     reply->kind = KV_REPLY_NIL;
     reply->count = 0;
     store->wait = (struct store_wait){0};
+    store->wait_recall = NULL;
     store->requests++;
     store->op_counts[request->op]++;
     if (store->loading && !(info->flags & KV_OP_L)) {
@@ -308,6 +310,10 @@ void store_execute(struct store *store, struct session *session, const struct kv
     enum durability level = DURABILITY_MEMORY;
     if (level_of(store, request, &level, reply) < 0)
         return;
+    if (store->coherence && coherence_begin(store->coherence, &session->member) < 0) {
+        kv_reply_fail(reply, -ENOMEM, "%s: %s", info->name, error_text(-ENOMEM));
+        return;
+    }
     if (store->tree->expiry.count)
         store_expire(store, EXPIRE_PER_REQUEST);
     if (info->flags & KV_OP_W && admit(store, request, reply) < 0)
@@ -322,6 +328,8 @@ void store_execute(struct store *store, struct session *session, const struct kv
     if (rc < 0 && reply->error == 0)
         kv_reply_fail(reply, rc, "%s: %s", info->name, error_text(rc));
     set_wait(&exec, level);
+    if (store->coherence)
+        store->wait_recall = coherence_end(store->coherence, request, reply);
 }
 
 void store_fetch(const struct store *store, const struct kv_request *request, unsigned steps_left)
@@ -333,6 +341,8 @@ void store_fetch(const struct store *store, const struct kv_request *request, un
 /* What cannot be recorded is not done: it stays until the next start finds that nobody holds it. */
 void store_session_end(struct store *store, struct session *session)
 {
+    if (store->coherence)
+        coherence_leave(store->coherence, &session->member);
     struct exec exec = exec_begin(store, session, NULL, NULL);
     exec_stamp(&exec);
     uint64_t id;
@@ -417,6 +427,8 @@ int exec_apply(struct exec *exec, struct effect *effect)
     effect->found = NULL; /* it may be gone, or have moved */
     if (effect->kind == EFFECT_RENAME && (effect->flags & EFFECT_EXCHANGE || node_is_dir(effect->ret_node)))
         exec->store->names_index = exec->index; /* what lies below has other keys now, and its old version */
+    if (exec->store->coherence)
+        coherence_effect(exec->store->coherence, exec->session ? &exec->session->member : NULL, effect);
     for (struct store_sink *sink = exec->store->sinks; sink; sink = sink->next)
         sink->on_effect(sink, exec->session, effect);
     return 0;

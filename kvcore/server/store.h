@@ -21,6 +21,7 @@
 #include "kvcore/base/buf.h"
 #include "kvcore/base/clock.h"
 #include "kvcore/rpc/request.h"
+#include "kvcore/server/coherence.h"
 #include "kvcore/server/durability.h"
 #include "kvcore/tree/evict.h"
 #include "kvcore/tree/tree.h"
@@ -31,8 +32,9 @@ struct kv_fields;
 struct session {
     uint64_t id;
     bool authenticated;
-    char client[64];   /* as it named itself */
-    struct radix held; /* ids it keeps alive without a name -> how often (as a pointer) */
+    char client[64];      /* as it named itself */
+    struct radix held;    /* ids it keeps alive without a name -> how often (as a pointer) */
+    struct member member; /* its leases */
 };
 
 /* Told of every effect, in order, after the tree has changed. */
@@ -52,13 +54,6 @@ struct store_backing {
     /* Begins a snapshot, behind the one under way if there is one; *ret_index is the least that it will hold. Negative
      * with a text in the reply. */
     int (*snapshot)(struct store_backing *backing, struct kv_reply *reply, uint64_t *ret_index);
-};
-
-/* What the answer to a request has to wait for: this level of this index (0: nothing). */
-struct store_wait {
-    uint64_t index;
-    enum durability level;
-    bool reads; /* it waits for what it saw of others, having changed nothing */
 };
 
 /* Keeps nodes that others take the last name of: asked before each such effect of another session. */
@@ -93,8 +88,11 @@ struct store {
     struct store_backing *backing; /* NULL: there is only memory; borrowed */
     bool loading;                  /* nothing but KV_OP_L is answered yet; loaded_percent are done */
     unsigned loaded_percent;
-    struct store_wait wait; /* of the last request */
-    uint64_t names_index;   /* of the last change that moved a directory */
+    struct store_wait wait;      /* of the last request */
+    uint64_t names_index;        /* of the last change that moved a directory */
+    struct coherence *coherence; /* NULL: no leases are given; borrowed */
+    struct wait *wait_recall;    /* what the answer to the request that ran last has to wait for; NULL: nothing. The
+                                    caller takes it: it parks the encoded answer with it */
     struct evict evict;
     uint64_t index;       /* of the last write request that changed something */
     int64_t last_time_ns; /* of the last change */

@@ -26,7 +26,7 @@ void waiting_init(struct waiting *waiting, struct waiting_room *room, struct con
     *waiting = (struct waiting){.room = room, .conn = conn};
 }
 
-static int encode(struct buf *out, uint32_t id, struct kv_reply *reply)
+int waiting_encode(struct buf *out, uint32_t id, struct kv_reply *reply)
 {
     int rc = encode_reply(out, id, reply);
     if (rc != -E2BIG)
@@ -103,6 +103,7 @@ static int take_back(struct waiting *waiting, int error)
 void waiting_settle(struct waiting_room *room)
 {
     int error = room->journal ? journal_write(room->journal) : 0;
+    CHECK(error < 0 || !room->journal || aof_written(room->journal->aof) == aof_appended(room->journal->aof));
     for (struct waiting *waiting; (waiting = room->promised);) {
         int rc = error < 0 ? take_back(waiting, error) : 0;
         waiting->promises.len = 0;
@@ -153,20 +154,19 @@ static int park(struct waiting *waiting, uint32_t id, size_t start, const struct
     if (parked->next)
         parked->next->link = &parked->next;
     waiting->parked = parked;
+    conn->hub->gathers = true; /* nobody is told of the change before it is written at least */
     journal_await(waiting->room->journal, wait, &parked->wait);
     return 0;
 }
 
 /* --- both --- */
 
-int waiting_answer(struct waiting *waiting, uint32_t id, struct kv_reply *reply, const struct store_wait *wait)
+/* Of the answer that ends conn->out. */
+static int hold(struct waiting *waiting, uint32_t id, size_t start, const struct store_wait *wait)
 {
     const struct journal *journal = waiting->room->journal;
-    struct buf *out = &waiting->conn->out;
-    size_t start = out->len;
-    int rc = encode(out, id, reply);
-    if (rc < 0 || !journal || wait->level == DURABILITY_MEMORY)
-        return rc;
+    if (!journal || wait->level == DURABILITY_MEMORY)
+        return 0;
     switch (journal_judge(journal, wait)) {
     case JOURNAL_WRITES:
         return promise(waiting, id, start);
@@ -176,6 +176,20 @@ int waiting_answer(struct waiting *waiting, uint32_t id, struct kv_reply *reply,
         break;
     }
     return 0;
+}
+
+int waiting_answer(struct waiting *waiting, uint32_t id, struct kv_reply *reply, const struct store_wait *wait)
+{
+    size_t start = waiting->conn->out.len;
+    int rc = waiting_encode(&waiting->conn->out, id, reply);
+    return rc < 0 ? rc : hold(waiting, id, start, wait);
+}
+
+int waiting_take(struct waiting *waiting, uint32_t id, struct bytes answer, const struct store_wait *wait)
+{
+    size_t start = waiting->conn->out.len;
+    int rc = buf_append(&waiting->conn->out, answer.data, answer.len);
+    return rc < 0 ? rc : hold(waiting, id, start, wait);
 }
 
 void waiting_close(struct waiting *waiting)

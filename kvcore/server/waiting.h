@@ -36,6 +36,11 @@ void waiting_close(struct waiting *waiting);
 /* Encodes an answer, to leave when `wait` is fulfilled. Negative: the connection is to be closed. */
 int waiting_answer(struct waiting *waiting, uint32_t id, struct kv_reply *reply, const struct store_wait *wait);
 
+/* The same in two steps, for an answer that waits for something else in between: it is encoded into `out`, and taken
+ * from there. */
+int waiting_encode(struct buf *out, uint32_t id, struct kv_reply *reply);
+int waiting_take(struct waiting *waiting, uint32_t id, struct bytes answer, const struct store_wait *wait);
+
 /* Writes what was recorded, and keeps or takes back what was promised: before answers leave. */
 void waiting_settle(struct waiting_room *room);
 

@@ -107,6 +107,12 @@ static const struct command commands[] = {
      "  --merge    the store need not be empty: files of the dump replace those of the same name\n"
      "  --check    only check the file; no store is needed\n" QUIET_HELP,
      run_load},
+    {"check", "[-q] [--repair OUT] FILE|DIR", "See whether a data directory, or a file of it, is sound",
+     "Verifies logs, snapshots and node.conf, and says whether a store would start from them. No store is asked; one\n"
+     "that runs on DIR is to be stopped first. A log that merely ends torn is no damage: a start cuts it.\n\n"
+     "  --repair OUT    write a copy that starts, with all up to the damage; what was given stays as it "
+     "is\n" QUIET_HELP,
+     run_check},
     {"info", "[SECTION]", "Show the server's figures, all or of one section", NULL, run_info},
     {"sync", "", "Wait until all that was changed is on the server's disk", NULL, run_sync},
     {"snapshot", "[-w]", "Have the server write a snapshot of all it holds",

@@ -229,6 +229,7 @@ static int apply_unlink(struct tree *tree, struct effect *effect)
     if (rc < 0)
         return rc;
     touch(dir, effect);
+    effect->ret_other = id;
     effect->ret_node = find_left(tree, id, effect);
     return 0;
 }

@@ -271,8 +271,10 @@ void dir_hash_fetch(const struct dir_hash *hash, struct bytes name, unsigned ste
         return;
     }
     size_t at = segment_next(segment, tag_of(cookie), 0);
-    if (at == segment->count)
+    if (at == segment->count) { /* a new name would go there */
+        __builtin_prefetch(&segment_entries(segment)[at], 1);
         return;
+    }
     struct dentry **entry = &segment_entries(segment)[at];
     if (steps_left == 2)
         __builtin_prefetch(entry);

@@ -502,11 +502,16 @@ int rope_share_part(const struct rope *rope, struct mem *mem, uint64_t offset, u
     struct chunk *chunk;
     uint64_t number = offset / CHUNK_BYTES;
     for (; (chunk = chunk_next(rope, number, &number)) && number * CHUNK_BYTES < offset + length; number++) {
-        int rc = put_chunk(&copy, mem, number, chunk_share(chunk));
+        int rc = 0;
+        if (copy.chunked)
+            rc = radix_set(&copy.chunks, mem, number, chunk);
+        else
+            copy.block = chunk;
         if (rc < 0) {
             rope_close(&copy, mem);
             return rc;
         }
+        copy.stored += chunk_share(chunk)->capacity;
     }
     *ret_copy = copy;
     return 0;

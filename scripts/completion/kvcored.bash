@@ -9,7 +9,7 @@ _kvcored() {
     --durability) mapfile -t COMPREPLY < <(compgen -W 'memory written synced' -- "$cur") ;;
     --persistence) mapfile -t COMPREPLY < <(compgen -W 'log+snapshots log snapshots none' -- "$cur") ;;
     --snapshot-at-exit) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur") ;;
-    --save | --keep-snapshots | --listen | -l | --maxmemory | --max-connections) ;;
+    --save | --keep-snapshots | --listen | -l | --maxmemory | --max-connections | --lease) ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$(command kvcored --help | grep -oE -- '--[a-z][a-z-]*')" -- "$cur") ;;
     esac
 }

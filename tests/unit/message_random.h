@@ -93,6 +93,7 @@ static inline void random_argument(struct random_message *random, char letter, s
         return;
     case 'o':
     case 'c':
+    case 'k':
         request->offset = random_uint(random);
         return;
     case 'p':
@@ -175,6 +176,7 @@ static inline struct kv_attr random_attr(struct random_message *random)
         .btime_ns = random_int(random),
         .rdev = random_uint(random),
         .expires_ns = random_int(random),
+        .leased = chance_below(&random->chance, 2),
     };
 }
 
@@ -226,6 +228,7 @@ static inline void random_reply(struct random_message *random, enum kv_op op, ui
     if (chance_below(&random->chance, 8) == 0) {
         kv_reply_fail(&reply, chance_below(&random->chance, 2) ? -ENOENT : KV_MOVED, "the number %d",
                       (int)random_int(random));
+        reply.leased = chance_below(&random->chance, 2);
         *ret_reply = reply;
         return;
     }
@@ -278,13 +281,18 @@ static inline bool same_pieces(const struct kv_reply *sent, const struct kv_repl
     return got->count == 1 && got->bytes == sent->bytes && kv_reply_bytes(got).len == sent->bytes;
 }
 
+static inline bool same_attr(const struct kv_attr *a, const struct kv_attr *b)
+{
+    return memcmp(a, b, offsetof(struct kv_attr, leased)) == 0 && a->leased == b->leased;
+}
+
 static inline bool same_entries(const struct kv_reply *sent, const struct kv_reply *got)
 {
     bool same = sent->count == got->count;
     for (size_t i = 0; same && i < sent->count; i++) {
         const struct kv_entry *a = &sent->entries[i], *b = &got->entries[i];
         same = a->present == b->present && bytes_equal(a->name, b->name) && a->cookie == b->cookie &&
-               (sent->shape == KV_ENTRY_NAME || memcmp(&a->attr, &b->attr, sizeof a->attr) == 0);
+               (sent->shape == KV_ENTRY_NAME || same_attr(&a->attr, &b->attr));
     }
     return same;
 }
@@ -303,7 +311,7 @@ static inline bool same_fields(const struct kv_reply *sent, const struct kv_repl
 static inline bool same_reply(const struct kv_reply *sent, const struct kv_reply *got)
 {
     if (sent->error || got->error)
-        return sent->error == got->error && strcmp(sent->text, got->text) == 0;
+        return sent->error == got->error && sent->leased == got->leased && strcmp(sent->text, got->text) == 0;
     if (sent->kind != got->kind || sent->shape != got->shape)
         return false;
     switch (sent->kind) {
@@ -314,7 +322,7 @@ static inline bool same_reply(const struct kv_reply *sent, const struct kv_reply
     case KV_REPLY_INT:
         return sent->uint == got->uint;
     case KV_REPLY_ATTR:
-        return memcmp(&sent->attr, &got->attr, sizeof sent->attr) == 0;
+        return same_attr(&sent->attr, &got->attr);
     case KV_REPLY_TEXT:
     case KV_REPLY_BYTES:
         return same_pieces(sent, got);

@@ -30,19 +30,16 @@ static void expect_changes(const struct effect *effect, const char *expected)
 static void names_tell_the_entry_its_directory_and_the_node_that_is_left(void **state)
 {
     (void)state;
-    struct node left = {.id = 9};
     struct effect effect = {.kind = EFFECT_CREATE, .dir = 3, .name = bytes_of("a")};
     expect_changes(&effect, "e3:a d3");
     effect.kind = EFFECT_LINK;
     effect.id = 9;
     expect_changes(&effect, "i9 e3:a d3");
     effect.kind = EFFECT_UNLINK;
-    expect_changes(&effect, "e3:a d3");
-    effect.ret_node = &left;
+    effect.ret_other = 9;
     expect_changes(&effect, "e3:a d3 i9");
     effect.kind = EFFECT_RMDIR;
-    effect.ret_node = NULL;
-    expect_changes(&effect, "e3:a d3");
+    expect_changes(&effect, "e3:a d3 i9");
 }
 
 static void a_rename_tells_both_names_the_node_and_the_one_that_gave_way(void **state)

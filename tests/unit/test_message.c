@@ -564,12 +564,45 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void a_recall_comes_back_as_it_was_and_what_is_none_is_refused(void **state)
+{
+    (void)state;
+    const struct kv_change changes[] = {{.id = 1, .kind = KV_CHANGE_ATTR},
+                                        {.id = UINT64_MAX, .kind = KV_CHANGE_DATA},
+                                        {.id = 7, .kind = KV_CHANGE_ENTRY, .name = bytes_of("name")},
+                                        {.id = 7, .kind = KV_CHANGE_ENTRY, .name = bytes_of("\xff")},
+                                        {.id = 9, .kind = KV_CHANGE_ALL}};
+    size_t count = sizeof changes / sizeof changes[0];
+    struct buf gathered = {0}, out = {0};
+    struct message message;
+    struct decoder *fresh = decoder_new();
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(recall_add(&gathered, &changes[i]), 0);
+    assert_int_equal(recall_encode(&out, 42, &gathered, count), 0);
+    assert_int_equal(message_decode(fresh, buf_bytes(&out), &message), 0);
+    assert_true(message.type == MESSAGE_NOTIFICATION && message.is_recall);
+    assert_int_equal(message.recall.ticket, 42);
+    assert_int_equal(message.recall.count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(message.recall.changes[i].id, changes[i].id);
+        assert_int_equal(message.recall.changes[i].kind, changes[i].kind);
+        assert_true(bytes_equal(message.recall.changes[i].name, changes[i].name));
+    }
+    static const char no_ticket[] = "\x93\x02\xa6recall\x90", no_change[] = "\x93\x02\xa6recall\x92\x01\x05";
+    assert_int_equal(message_decode(fresh, bytes_make(no_ticket, sizeof no_ticket - 1), &message), -EPROTO);
+    assert_int_equal(message_decode(fresh, bytes_make(no_change, sizeof no_change - 1), &message), -EPROTO);
+    decoder_free(fresh);
+    buf_close(&gathered);
+    buf_close(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation_is_found_by_its_name),
         cmocka_unit_test(requests_of_every_operation_come_back_as_they_were),
         cmocka_unit_test(replies_of_every_operation_come_back_as_they_were),
+        cmocka_unit_test(a_recall_comes_back_as_it_was_and_what_is_none_is_refused),
         cmocka_unit_test(cut_and_flipped_messages_do_no_harm),
         cmocka_unit_test(a_reply_of_another_shape_is_refused_or_read),
         cmocka_unit_test(envelopes_that_are_not_messagepack_rpc_are_beyond_repair),

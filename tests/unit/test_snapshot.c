@@ -491,6 +491,15 @@ static void the_power_goes_off_at_each_disk_call(void **state)
             assert_int_not_equal(rc, 1);
         }
     }
+    for (unsigned i = 0; i < 10; i++) { /* what was said to be safe is */
+        disk_sim_power_off(rig.disk, UINT64_MAX);
+        assert_int_equal(take(&rig, 0), 1);
+        disk_sim_power_off(rig.disk, 0);
+        disk_sim_power_on(rig.disk);
+        expect_loaded(rig.disk, rig.name, before);
+        disk_remove(rig.disk, rig.name);
+        assert_int_equal(disk_sync_names(rig.disk), 0);
+    }
     free(before);
     rig_close(&rig);
 }
@@ -513,15 +522,11 @@ static void each_allocation_fails_in_turn(void **state)
             for (unsigned i = 0; (rc = snapshot_write(snapshot)) == 0; i++) {
                 if (i % 2)
                     walked = snapshot_slice(snapshot, 500);
-                int64_t left = rig.tree->mem.fail_after; /* changes get the memory that they need */
                 struct effect effect;
-                struct model *model = &rig.model;
-                model_random_effect(model, rig.tree, &rig.chance, &rig.taste, &effect);
-                bool late = left == 1;
-                rig.tree->mem.fail_after = 0;
-                if (!late)
-                    model_follow(model, rig.tree, &effect, tree_apply(rig.tree, &effect));
-                rig.tree->mem.fail_after = left;
+                model_random_effect(&rig.model, rig.tree, &rig.chance, &rig.taste, &effect);
+                int changed = tree_apply(rig.tree, &effect);
+                if (changed != -ENOMEM) /* or nothing has changed */
+                    model_follow(&rig.model, rig.tree, &effect, changed);
             }
             assert_true(walked == SNAPSHOT_WALKED || walked == -ENOMEM || walked == SNAPSHOT_WALKING);
         }
@@ -564,9 +569,10 @@ static void one_that_is_broken_off_leaves_nothing(void **state)
 {
     (void)state;
     static struct rig rig;
-    rig_open(&rig, chance_start(__func__), 3000);
-    rig.taste.long_ones = 2;
-    change(&rig, 1500);
+    static char value[8 << 20];
+    small_rig(&rig);
+    uint64_t file = create(rig.tree, ROOT_ID, "a", S_IFREG, "");
+    apply(rig.tree, (struct effect){.kind = EFFECT_WRITE, .id = file, .value = bytes_make(value, sizeof value)});
     uint64_t used = rig.tree->mem.used;
     struct snapshot *snapshot, *second;
     assert_int_equal(snapshot_start(rig.tree, rig.disk, &some_info, &snapshot), 0);
