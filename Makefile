@@ -71,7 +71,7 @@ SOURCES := $(sort $(foreach folder,kvcore/* fsd replica sentinel tests/*,$(wildc
 
 # --- goals -------------------------------------------------------------------------------------------
 
-.PHONY: all run stop check bench lint fmt fuzz fuzz-run install uninstall clean help packages
+.PHONY: all run stop check crash differ stress bench lint fmt fuzz fuzz-run install uninstall clean help packages
 
 all: $(PROGRAMS)
 
@@ -80,6 +80,9 @@ help:
 	@echo 'make run        mount a store of your own at ./mnt, until make stop'
 	@echo 'make check      all tests; TESTS="tests/mount/x.bats build/tests/unit/test_y" for some of them'
 	@echo 'make SAN=address,undefined check      the same under sanitizers; also SAN=thread'
+	@echo 'make differ SECONDS=n SEED=n      random calls on the mount and on a tmpfs must give the same'
+	@echo 'make stress SECONDS=n      fio, dbench, bonnie++ and stress-ng on the mounts; ON="embedded fio" for a part'
+	@echo 'make crash      kill stores under load; ROUNDS=n (100), SEED=n'
 	@echo 'make fuzz       every fuzz target, $(FUZZ_SECONDS) seconds each (FUZZ_SECONDS=n)'
 	@echo 'make bench      measure, against peers too'
 	@echo 'make lint, make fmt      check the style; put the format right'
@@ -94,6 +97,23 @@ stop:
 
 check: all $(UNIT_TESTS)
 	@KV_BUILD='$(BUILD)' SAN='$(SAN)' tests/run $(TESTS)
+
+# Never shorter than one round; the limit leaves room for the last, and for a busy machine.
+differ: SECONDS ?= 60
+differ: all
+	@KV_BUILD='$(BUILD)' SAN='$(SAN)' KV_DIFFER_SECONDS='$(SECONDS)' KV_TEST_SEED='$(SEED)' \
+		KV_TEST_TIMEOUT_S=$$(($(SECONDS) + 300)) tests/run tests/mount/random_calls.bats && \
+		grep '^# .*rounds' '$(BUILD)'/test-logs/*random_calls*.tap
+
+# ON="embedded fio" runs a part.
+stress: all
+	@KV_BIN='$(CURDIR)/$(BIN)' STRESS_SECONDS='$(or $(SECONDS),5)' tests/stress/run $(ON)
+
+# Long: so many kills of each kind.
+ROUNDS ?= 100
+crash: all
+	@KV_BUILD='$(BUILD)' SAN='$(SAN)' ROUNDS='$(ROUNDS)' KV_TEST_SEED='$(SEED)' KV_TEST_TIMEOUT_S=86400 \
+		tests/run tests/crash/crash.bats
 
 bench: all $(BENCH_TOOLS)
 	@KV_BIN='$(CURDIR)/$(BIN)' scripts/bench
@@ -122,8 +142,8 @@ clean:
 
 # One call, so that two never wait for each other's lock on the package database.
 packages:
-	@scripts/install build $(if $(filter check,$(MAKECMDGOALS)),test) $(if $(filter lint fmt,$(MAKECMDGOALS)),lint) \
-		$(if $(filter fuzz%,$(MAKECMDGOALS)),fuzz) $(if $(filter bench,$(MAKECMDGOALS)),bench)
+	@scripts/install build $(if $(filter check differ,$(MAKECMDGOALS)),test) $(if $(filter lint fmt,$(MAKECMDGOALS)),lint) \
+		$(if $(filter fuzz%,$(MAKECMDGOALS)),fuzz) $(if $(filter bench,$(MAKECMDGOALS)),bench) $(if $(filter stress,$(MAKECMDGOALS)),test stress)
 
 # --- how things are made -----------------------------------------------------------------------------
 
@@ -167,7 +187,8 @@ $(BUILD)/tests/unit/test_tree_memory: EXTRA_LIBS += $(MALLOC_LIBS)
 # Makes it fail.
 $(BUILD)/tests/unit/test_server: EXTRA_LIBS += -Wl,--wrap=calloc
 $(FUZZERS): EXTRA_LIBS = -fsanitize=fuzzer $(FUSE_LIBS)
-$(BENCH_TOOLS): EXTRA_LIBS = $(FUSE_LIBS)
+# As the programs have it.
+$(BENCH_TOOLS): EXTRA_LIBS = $(FUSE_LIBS) $(MALLOC_LIBS)
 
 -include $(patsubst %.o,%.d,$(MAINS) $(CORE) $(FSD) $(call objects,tests/*/*.c))
 

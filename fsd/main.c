@@ -62,6 +62,8 @@ static const char usage[] =
     "  -o timeo=SECONDS   for soft (default 5)\n"
     "  -o uid=N, gid=N    show every file as this user's, this group's\n"
     "  -o umask=OCTAL     show every file with these permissions taken away from 0777\n"
+    "  -o durability=LEVEL, persistence=MODE, save=RULES, keep-snapshots=N, snapshot-at-exit=yes|no\n"
+    "                     of a directory: how its data is kept, as in kvcored(8) (default: written, log+snapshots)\n"
     "  -o allow_other     let other users in (a user needs user_allow_other in /etc/fuse.conf for it)\n"
     "  -o nonempty        mount over a directory that is not empty\n"
     "  -o auto_unmount    unmount should kvfs be killed\n"
@@ -239,7 +241,7 @@ static int connect_store(struct kvfs *kvfs, struct backend **ret_backend)
         return rc;
     }
     rc = client_await(client, FIRST_ATTEMPT_MS, why, sizeof why);
-    if (rc < 0 && rc != -ECONNREFUSED && rc != -ETIMEDOUT) {
+    if (rc < 0 && rc != -ECONNREFUSED && rc != -ETIMEDOUT && rc != KV_LOADING) {
         fail(1, "%s%s", why, rc == KV_NOAUTH ? "; it is given as kv://:PASSWORD@HOST" : "");
         recalls_close(&kvfs->recalls);
         client_free(client, NULL, NULL);
@@ -252,13 +254,30 @@ static int connect_store(struct kvfs *kvfs, struct backend **ret_backend)
     return 0;
 }
 
+/* How an embedded store is kept. */
+static int read_keeping(const struct options *options, struct keeping *ret_keeping, char *why, size_t why_bytes)
+{
+    char word[64];
+    int rc = 0;
+    keeping_init(ret_keeping);
+    for (size_t at = 0; rc == 0 && at < options->keeping.len; at += strlen(options->keeping.data + at) + 1) {
+        const char *option = options->keeping.data + at, *equals = strchr(option, '=');
+        snprintf(word, sizeof word, "%.*s", (int)(equals - option), option);
+        rc = keeping_set(ret_keeping, word, equals + 1, why, why_bytes);
+    }
+    return rc;
+}
+
 static int open_store(struct kvfs *kvfs, struct backend **ret_backend)
 {
     struct options *options = &kvfs->options;
     char why[ERROR_TEXT_BYTES] = "out of memory";
     int rc;
     if (options->store.kind == ADDRESS_DIRECTORY) {
-        rc = local_open(&kvfs->loop, options->store.path, &kvfs->local, why, sizeof why);
+        struct keeping keeping;
+        rc = read_keeping(options, &keeping, why, sizeof why);
+        if (rc == 0)
+            rc = local_open(&kvfs->loop, options->store.path, &keeping, &kvfs->local, why, sizeof why);
         if (rc < 0) {
             fail(1, "%s", why);
             return rc;

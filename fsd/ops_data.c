@@ -101,6 +101,10 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
         .op = append ? KV_OP_APPEND : KV_OP_WRITE, .node = kv_ref_id(id_of_ino(ino)), .value = bytes_make(data, size)};
     if (!append)
         request.offset = call->offset;
+    if (file->flags & (O_SYNC | O_DSYNC)) { /* also of one pwritev2(2) with RWF_SYNC or RWF_DSYNC */
+        request.options |= KV_OPT_DURABILITY;
+        request.durability = bytes_of("synced");
+    }
     fs_submit(call, &request);
 }
 
@@ -185,7 +189,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t offset, struct fus
     fs_run(req, finish_copy, id_of_ino(target), &request);
 }
 
-/* fsync, fsyncdir: err */
+/* fsync, fsyncdir: err. All that the store has changed is on disk then, so there is nothing less for fdatasync. */
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *file)
 {
     (void)datasync;

@@ -23,7 +23,19 @@ struct parse {
     size_t why_bytes;
 };
 
-enum action { IGNORE, TO_FUSE, SET_FLAG, SET_SOFT, SET_SLOPPY, SET_F, SET_TIMEO, SET_UID, SET_GID, SET_UMASK };
+enum action {
+    IGNORE,
+    TO_FUSE,
+    TO_STORE,
+    SET_FLAG,
+    SET_SOFT,
+    SET_SLOPPY,
+    SET_F,
+    SET_TIMEO,
+    SET_UID,
+    SET_GID,
+    SET_UMASK
+};
 
 struct rule {
     const char *name;
@@ -57,6 +69,11 @@ static const struct rule words[] = {
     {"timeo=", SET_TIMEO, 0},
     {"soft", SET_SOFT, 1},
     {"hard", SET_SOFT, 0},
+    {"durability=", TO_STORE, 0},
+    {"persistence=", TO_STORE, 0},
+    {"save=", TO_STORE, 0},
+    {"keep-snapshots=", TO_STORE, 0},
+    {"snapshot-at-exit=", TO_STORE, 0},
     {"allow_other", TO_FUSE, 0},
     {"auto_unmount", TO_FUSE, 0},
     {"ro", TO_FUSE, 0},
@@ -144,6 +161,8 @@ static int take_option(struct parse *parse, const struct rule *rules, const char
         return 0;
     case TO_FUSE:
         return buf_printf(&options->mount_options, ",%s", option);
+    case TO_STORE:
+        return buf_append(&options->keeping, option, strlen(option) + 1);
     case SET_FLAG:
         *((bool *)((char *)options + rule->flag)) = true;
         return 0;
@@ -258,6 +277,9 @@ static int take_store(struct parse *parse)
     if (rc < 0)
         return rc;
     rc = address_parse(parse->name_count == 2 ? parse->names[0] : text, store, parse->why, parse->why_bytes);
+    if (rc == 0 && store->kind != ADDRESS_DIRECTORY && parse->options->keeping.len)
+        return refuse(parse, "option %s: how a server keeps its data is the server's to say",
+                      parse->options->keeping.data);
     if (rc < 0 || store->kind == ADDRESS_TCP)
         return rc;
     snprintf(text, sizeof text, "%s", store->path);
@@ -319,7 +341,11 @@ err_options:
     return rc;
 }
 
-void options_close(struct options *options) { buf_close(&options->mount_options); }
+void options_close(struct options *options)
+{
+    buf_close(&options->mount_options);
+    buf_close(&options->keeping);
+}
 
 char *options_text(const struct options *options)
 {
@@ -335,6 +361,10 @@ char *options_text(const struct options *options)
         rc = buf_printf(&text, "gid: %u\n", view->gid);
     if (rc == 0 && view->has_umask)
         rc = buf_printf(&text, "umask: %03o\n", view->umask);
+    for (size_t at = 0; rc == 0 && at < options->keeping.len; at += strlen(options->keeping.data + at) + 1) {
+        const char *option = options->keeping.data + at, *value = strchr(option, '=') + 1;
+        rc = buf_printf(&text, "%.*s: %s\n", (int)(value - 1 - option), option, value);
+    }
     if (rc == 0 && options->mount_options.len)
         rc = buf_printf(&text, "mount: %.*s\n", (int)options->mount_options.len - 1, options->mount_options.data + 1);
     if (rc == 0)

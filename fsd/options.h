@@ -24,6 +24,7 @@ struct options {
     bool fake; /* mount -f: do everything but mount */
     bool help;
     bool version;
+    struct buf keeping; /* of an embedded store: "word=value" each with a NUL behind it (kvcore/server/keeping.h) */
     struct buf mount_options; /* for libfuse: each with a comma before it */
 };
 

@@ -1,4 +1,8 @@
-/* The machine's disk behind the seam. Nothing is decided here. */
+/* The machine's disk behind the seam. Nothing is decided here, but how a stream is written (DISK_STREAM): by O_DIRECT,
+ * since its pages would count towards the limit at which the kernel lets every writer wait (vm.dirty_ratio), the log's
+ * too, and push out others that are needed. Where a file system or disk does not take that, each write is sent on its
+ * way at once (sync_file_range(2)), so that little ever waits. docs/performance.md has figures.
+ */
 #include "kvcore/base/disk.h"
 
 #include <dirent.h>
@@ -17,11 +21,19 @@ struct system_disk {
 struct system_file {
     struct disk_file file; /* first */
     int fd;
+    bool stream; /* written to as one */
 };
 
 static int directory_fd(const struct disk *disk) { return ((const struct system_disk *)disk)->fd; }
 static int file_fd(const struct disk_file *file) { return ((const struct system_file *)file)->fd; }
+static struct system_file *file_of(struct disk_file *file) { return (struct system_file *)file; }
 static int result(int rc) { return rc < 0 ? -errno : 0; }
+
+static int open_stream(int directory, const char *name, int how)
+{
+    int fd = openat(directory, name, how | O_DIRECT, 0600);
+    return fd < 0 && errno == EINVAL ? openat(directory, name, how, 0600) : fd;
+}
 
 static int system_open(struct disk *disk, const char *name, unsigned flags, struct disk_file **ret_file)
 {
@@ -32,7 +44,10 @@ static int system_open(struct disk *disk, const char *name, unsigned flags, stru
     struct system_file *file = malloc(sizeof *file);
     if (!file)
         return -ENOMEM;
-    *file = (struct system_file){.file = {disk}, .fd = openat(directory_fd(disk), name, how, 0600)};
+    *file = (struct system_file){.file = {disk}, .stream = flags & DISK_STREAM && flags & DISK_WRITE};
+    file->fd = file->stream ? open_stream(directory_fd(disk), name, how) : openat(directory_fd(disk), name, how, 0600);
+    if (file->fd >= 0 && flags & DISK_STREAM)
+        posix_fadvise(file->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     if (file->fd < 0) {
         int rc = -errno;
         free(file);
@@ -64,12 +79,19 @@ static int64_t system_read(struct disk_file *file, uint64_t offset, void *bytes,
     return (int64_t)done;
 }
 
+/* Through the page cache from now on. False: it goes there already. */
+static bool leave_direct(struct system_file *file)
+{
+    int flags = file->stream ? fcntl(file->fd, F_GETFL) : 0;
+    return flags & O_DIRECT && fcntl(file->fd, F_SETFL, flags & ~O_DIRECT) == 0;
+}
+
 static int system_write(struct disk_file *file, uint64_t offset, const void *bytes, size_t length)
 {
     size_t done = 0;
     while (done < length) {
         ssize_t put = pwrite(file_fd(file), (const char *)bytes + done, length - done, (off_t)(offset + done));
-        if (put < 0 && errno == EINTR)
+        if (put < 0 && (errno == EINTR || (errno == EINVAL && leave_direct(file_of(file)))))
             continue;
         if (put < 0)
             return -errno;
@@ -77,6 +99,8 @@ static int system_write(struct disk_file *file, uint64_t offset, const void *byt
             return -EIO;
         done += (size_t)put;
     }
+    if (file_of(file)->stream) /* does nothing where nothing is dirty; an error will come back from the sync */
+        sync_file_range(file_fd(file), (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE);
     return 0;
 }
 

@@ -26,7 +26,12 @@ enum disk_open_flag {
     DISK_CREATE = 2,    /* made where it is missing */
     DISK_EXCLUSIVE = 4, /* with DISK_CREATE: it must be missing, -EEXIST */
     DISK_TRUNCATE = 8,  /* emptied */
+    DISK_STREAM = 16, /* a long file that is read or written once, front to back, and must not get in the way of others:
+                         written ones go past the page cache where that is possible. Then memory, offset and length of
+                         each write are multiples of DISK_STREAM_BYTES */
 };
+
+enum { DISK_STREAM_BYTES = 4096 };
 
 typedef void disk_on_name(const char *name, void *user);
 

@@ -44,8 +44,10 @@
 #define ERROR_TEXT_BYTES  320
 
 /* Log */
-#define RECORD_BYTES_MAX  (512u << 20) /* one record: what one request has changed */
-#define SEGMENT_BYTES_MIN 4096         /* a log segment ends behind so many bytes at the earliest */
+#define RECORD_BYTES_MAX   (512u << 20) /* one record: what one request has changed */
+#define SEGMENT_BYTES_MIN  4096         /* a log segment ends behind so many bytes at the earliest */
+#define SNAPSHOT_RULES_MAX 16           /* of `save` */
+#define SNAPSHOTS_KEPT_MAX 1000         /* of keep-snapshots */
 
 /* Sessions that keep what they were told (kvcore/server/coherence.h) */
 #define LEASE_TERM_MS_DEFAULT 10000

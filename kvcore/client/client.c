@@ -4,8 +4,8 @@
 #include "kvcore/base/error.h"
 #include "kvcore/client/lease.h"
 #include "kvcore/client/pending.h"
-#include "kvcore/client/reply_copy.h"
 #include "kvcore/client/uplink.h"
+#include "kvcore/rpc/reply_copy.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -411,6 +411,7 @@ int client_new(uv_loop_t *loop, const struct address *address, const struct clie
     rc = uplink_start(&client->uplink, loop, address, options->name, &uplink_events, client);
     if (rc < 0)
         goto err_text;
+    client->uplink.while_loading = options->while_loading;
     client->backend = (struct backend){.ops = &backend_ops, .shared = true};
     client->loop = loop;
     client->options = *options;

@@ -36,6 +36,8 @@ struct client_options {
     uint32_t timeout_ms; /* of each request; 0: for ever */
     bool fail_fast;      /* a first connection that is refused ends all waiting requests at once (tools), rather than at
                             their deadline */
+    bool while_loading; /* talk also to a server that is still loading its data: it refuses most (KV_LOADING). Else such
+                           a one is waited for like one that is away */
     /* Told of each change between connected and not, a first attempt's failure included, with a sentence for a log; may
      * be NULL. */
     void (*on_state)(void *user, bool connected, const char *why);

@@ -255,6 +255,15 @@ static void attempt_begin(struct uplink *uplink)
 
 /* --- talk -------------------------------------------------------------------------------------------------- */
 
+/* The answer to hello says so, with how much is done; else NULL. */
+static const struct kv_field *loading_of(const struct kv_reply *reply)
+{
+    for (size_t i = 0; i < reply->count; i++)
+        if (strcmp(reply->fields[i].name, "loading") == 0)
+            return &reply->fields[i];
+    return NULL;
+}
+
 static int64_t number_of(const struct kv_reply *reply, const char *name)
 {
     for (size_t i = 0; i < reply->count; i++)
@@ -278,6 +287,14 @@ static void on_hello_answer(struct uplink *uplink, const struct message *message
         const char *text = reply.text[0] ? reply.text : error_text(reply.error);
         why_set(uplink, strncmp(text, "hello: ", 7) == 0 ? text + 7 : text); /* nobody asked for a hello */
         fail(uplink, reply.error, reply.error != KV_LOADING && reply.error != KV_BUSY);
+        return;
+    }
+    const struct kv_field *loading = uplink->while_loading ? NULL : loading_of(&reply);
+    if (loading) {
+        snprintf(uplink->why, sizeof uplink->why, "the server is loading its data, %u %% are done",
+                 (unsigned)loading->number);
+        uplink->backoff_ms = CLIENT_BACKOFF_FIRST_MS * 2; /* it is well, only not there yet */
+        fail(uplink, KV_LOADING, false);
         return;
     }
     uv_timer_stop(&uplink->timer);

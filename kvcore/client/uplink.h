@@ -52,6 +52,7 @@ struct uplink {
     void *owner;
     char why[ERROR_TEXT_BYTES]; /* of the last failure: "connection refused" */
     unsigned failures;          /* attempts since it was last up */
+    bool while_loading;         /* the owner's to set after uplink_start: a peer that loads its data will do */
     bool wants_lease;           /* to be set after uplink_start: hello asks for leases */
     int64_t lease_ms;           /* the term that the peer gave; 0: none */
     int64_t hello_sent_ms;

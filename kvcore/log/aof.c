@@ -64,9 +64,11 @@ int aof_reserve_known(struct aof *aof)
     if (aof->known_count == aof->known_capacity) {
         size_t capacity = aof->known_capacity ? 2 * aof->known_capacity : 16;
         struct known *known = realloc(aof->known, capacity * sizeof *known);
+        if (known) {
+            aof->known = known;
+            aof->known_capacity = capacity;
+        }
         rc = known ? 0 : -ENOMEM;
-        aof->known = known ? known : aof->known;
-        aof->known_capacity = known ? capacity : aof->known_capacity;
     }
     pthread_mutex_unlock(&aof->lock);
     return rc;
@@ -265,9 +267,10 @@ int aof_append(struct aof *aof, uint64_t index, struct bytes record)
         return 0;
     int rc = aof_error(aof);
     if (rc == 0)
-        rc = buf_append(&aof->pending, record.data, record.len);
-    if (rc == 0)
-        atomic_store(&aof->appended, index);
+        rc = record.data ? buf_append(&aof->pending, record.data, record.len) : -ENOMEM;
+    if (rc < 0)
+        rc = aof_set_broken(aof, rc);
+    atomic_store(&aof->appended, index);
     return rc;
 }
 

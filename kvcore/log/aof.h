@@ -43,7 +43,9 @@ void aof_close(struct aof *aof);
 /* Is there room on the disk for `bytes` more? 0, -ENOSPC, -EDQUOT, or why it is broken. */
 int aof_room(struct aof *aof, uint64_t bytes);
 /* Takes a whole record (record_end), of the next index. A long one is written at once, with all before it, instead of
- * being copied. -ENOMEM; why the log is broken. */
+ * being copied. One that could not be made for want of memory (record.data is NULL), or that there is no memory to
+ * keep, breaks the log: -ENOMEM; why the log is broken. A broken log keeps nothing of it but the index, behind which
+ * the snapshot that mends it stands. */
 int aof_append(struct aof *aof, uint64_t index, struct bytes record);
 /* Writes all that was appended; may begin the next segment. */
 int aof_write(struct aof *aof);

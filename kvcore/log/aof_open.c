@@ -78,14 +78,18 @@ int aof_remove_segment(struct disk *disk, uint64_t first_index)
     return rc == -ENOENT ? 0 : rc;
 }
 
-/* Removes the segments behind the end, the last one first, and takes over those before it. `kept`: the one to go on in,
- * or 0. */
+/* Removes the segments behind the end and takes over those before it. `kept`: the one to go on in, or 0. The last one
+ * goes first, and for good before the next one goes: a power loss must not leave a later one without those before. */
 static int settle_segments(struct aof *aof, const struct names *names, uint64_t last_index, uint64_t kept)
 {
     int rc = 0;
-    for (size_t i = names->count; rc == 0 && i-- > 0;)
-        if (names->first[i] > last_index && names->first[i] != kept)
-            rc = aof_remove_segment(aof->disk, names->first[i]);
+    for (size_t i = names->count; rc == 0 && i-- > 0;) {
+        if (names->first[i] <= last_index || names->first[i] == kept)
+            continue;
+        rc = aof_remove_segment(aof->disk, names->first[i]);
+        if (rc == 0)
+            rc = disk_sync_names(aof->disk);
+    }
     for (size_t i = 0; rc == 0 && i < names->count; i++)
         if (names->first[i] <= last_index && names->first[i] != kept)
             rc = adopt_segment(aof, names->first[i]);

@@ -44,7 +44,8 @@ static inline char *put_varint(char *at, uint64_t value)
     return at;
 }
 
-static inline uint64_t zigzag(int64_t value) { return (uint64_t)value << 1 ^ (uint64_t)(value >> 63); }
+/* Small numbers of either sign become small ones without: 0, -1, 1, -2, ... */
+static inline uint64_t zigzag(int64_t value) { return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0); }
 static inline int64_t unzigzag(uint64_t value) { return (int64_t)(value >> 1) ^ -(int64_t)(value & 1); }
 
 /* Takes bytes off the front of a run; once they do not suffice or are no varint, `bad` is set and all that is read is

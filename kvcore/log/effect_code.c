@@ -62,6 +62,11 @@ enum { NUMBERS_BYTES = 1 + 16 * VARINT_BYTES_MAX };
 static bool has_value(uint32_t mode) { return S_ISREG(mode) || S_ISLNK(mode); }
 static bool has_rdev(uint32_t mode) { return !has_value(mode) && !S_ISDIR(mode); }
 
+static bool is_unnamed(const struct effect *effect)
+{
+    return effect->kind == EFFECT_CREATE && effect->flags & EFFECT_HOLD;
+}
+
 /* Writing */
 
 static char *put_id(char *at, uint64_t id) { return put_varint(put_varint(at, id_slot(id)), id_sequence(id)); }
@@ -124,7 +129,7 @@ static char *put_fields(char *at, unsigned fields, const struct effect *effect)
     if (fields & FIELD_DIR)
         at = put_id(at, effect->dir);
     if (fields & FIELD_NAME)
-        at = put_bytes(at, effect->name);
+        at = put_bytes(at, is_unnamed(effect) ? (struct bytes){0} : effect->name);
     if (fields & FIELD_TO)
         at = put_bytes(put_id(at, effect->to_dir), effect->to_name);
     if (fields & FIELD_ID)
@@ -219,7 +224,9 @@ static void take_fields(struct decode *decode, unsigned fields, struct effect *e
 {
     if (fields & FIELD_DIR)
         effect->dir = take_id(decode);
-    if (fields & FIELD_NAME)
+    if (fields & FIELD_NAME && is_unnamed(effect))
+        decode->bad = decode_bytes(decode).len > 0 || decode->bad;
+    else if (fields & FIELD_NAME)
         effect->name = take_name(decode);
     if (fields & FIELD_TO) {
         effect->to_dir = take_id(decode);

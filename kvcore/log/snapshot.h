@@ -10,7 +10,7 @@
  *   snapshot_start ─> [ snapshot_slice ... ]  ‖  [ snapshot_write ... ] ─> snapshot_end
  *
  * A snapshot is visible under its name only whole and synced. One that was broken off leaves a `.tmp`, which
- * snapshot_end or the next start of the store removes.
+ * snapshot_write, snapshot_end or the next start of the store removes.
  */
 #ifndef KV_LOG_SNAPSHOT_H
 #define KV_LOG_SNAPSHOT_H
@@ -48,12 +48,21 @@ int snapshot_slice(struct snapshot *snapshot, uint64_t bytes);
  * its name; negative: it has failed. */
 int snapshot_write(struct snapshot *snapshot);
 
+/* From either thread: breaks it off. The next snapshot_write removes what there is of the file and returns -ECANCELED,
+ * as does the next snapshot_slice. */
+void snapshot_abort(struct snapshot *snapshot);
+
+/* Bytes of blocks that wait for the writer. They are more than a few MiB only where nodes change faster than the disk
+ * writes: whoever lets them change can hold them back. */
+uint64_t snapshot_waiting_bytes(struct snapshot *snapshot);
+
 /* How far it is: nodes encoded, of those there were at the start. */
 void snapshot_progress(const struct snapshot *snapshot, uint64_t *ret_done, uint64_t *ret_total);
 /* What the file has become; once snapshot_write has returned 1. */
 const struct snapshot_info *snapshot_result(const struct snapshot *snapshot);
 
-/* Frees it, whatever its state; snapshot_write must not be running. Accepts NULL. */
+/* Frees it, whatever its state; snapshot_write must not be running, and the tree must still be there. Takes long, since
+ * it has to remove the file, only where no snapshot_write has returned since it failed. Accepts NULL. */
 void snapshot_end(struct snapshot *snapshot);
 
 /* "snapshot-<20 digits>.rdb" */

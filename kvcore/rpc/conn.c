@@ -150,6 +150,14 @@ static void dirty_take(struct conn_hub *hub, struct conn **ret_list)
         (*ret_list)->dirty_link = ret_list;
 }
 
+/* What has to be done before answers leave. */
+static void settle(struct conn_hub *hub)
+{
+    if (hub->gathers)
+        hub->before_flush(hub);
+    CHECK(!hub->gathers);
+}
+
 /* Here and nowhere else a paused connection goes on: to handle its messages inside whatever call has sent its output
  * might be inside the handling of another's. First all are flushed, then each that was paused gets one turn, also when
  * the turn of one before it has corked the hub again: so nobody keeps the others waiting. */
@@ -158,6 +166,7 @@ static void on_flusher(uv_idle_t *flusher)
     struct conn_hub *hub = flusher->data;
     struct conn *list;
     if (!hub->corked) {
+        settle(hub);
         for (dirty_take(hub, &list); list;)
             conn_flush(list); /* takes it off the list; where it may go on, it is dirty again */
         for (dirty_take(hub, &list); list;) {
@@ -218,6 +227,7 @@ static int send_rest(struct conn *conn, size_t sent)
 
 static int send_out(struct conn *conn)
 {
+    CHECK(!conn->hub->gathers);
     if (conn->out.len > CONN_OUTPUT_BYTES_MAX)
         return KV_BUSY;
     uv_buf_t all = uv_buf_init(conn->out.data, (unsigned)conn->out.len);
@@ -247,9 +257,11 @@ void conn_flush(struct conn *conn)
     if (conn->closing || !conn->started)
         return;
     int rc = 0;
+    if (conn->hub->gathers && conn->out.len > CONN_OUTPUT_PAUSE_BYTES)
+        settle(conn->hub); /* no more is gathered for one connection */
     if (conn->writing)
         rc = conn->out.len > CONN_OUTPUT_BYTES_MAX ? KV_BUSY : 0;
-    else if (conn->out.len > 0 && conn->hub->corked)
+    else if (conn->out.len > 0 && (conn->hub->corked || conn->hub->gathers))
         dirty_add(conn);
     else if (conn->out.len > 0)
         rc = send_out(conn);
@@ -283,8 +295,10 @@ static void on_closed(uv_handle_t *handle)
 
 void conn_close(struct conn *conn, int error)
 {
-    if (!conn->closing && error == 0)
+    if (!conn->closing && error == 0) {
+        settle(conn->hub);
         conn_flush(conn); /* which may close it with an error */
+    }
     if (conn->closing)
         return;
     dirty_remove(conn);

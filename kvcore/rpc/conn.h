@@ -12,6 +12,9 @@
  * OUT. Answers are appended to `out` and leave together: once at the end of each batch of messages read, or when
  * the loop comes round (conn_flush_soon), so that a pipeline of N requests costs one read and one write. A buffer
  * that has been sent goes to the next connection that answers.
+ * BEFORE ANSWERS LEAVE something may have to be done once for all of them: put what they acknowledge on disk. While
+ * `hub->gathers` is set, the answers of all connections are gathered for this turn of the loop, and before_flush is
+ * called before the first of them leaves.
  * A PEER THAT DOES NOT READ. While more than CONN_OUTPUT_PAUSE_BYTES wait to be sent, nothing is read from it and
  * nothing more of what was read is handled: what it can make us hold is that and one answer. It costs the others
  * nothing. Answers to requests that were under way before may still come on top; past CONN_OUTPUT_BYTES_MAX the
@@ -43,6 +46,11 @@ struct conn_hub {
     uint64_t output_bytes; /* held in answers that wait to be sent now */
     uint64_t output_bytes_max;
     uint64_t bytes_in, bytes_out, reads, writes; /* counters, for `info` */
+    /* Set by the owner where the answers now in `out` of any connection must not leave before before_flush, which
+     * clears it. It may change what is in `out`. */
+    bool gathers;
+    void (*before_flush)(struct conn_hub *hub);
+    void *owner; /* before_flush's */
     /* The rest is private. */
     char *read_buffer;        /* CONN_READ_BYTES */
     struct buf spare;         /* an output buffer that nobody uses */
@@ -88,10 +96,12 @@ struct conn {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     };
-    struct buf out; /* append encoded messages here, then let the batch end or call conn_flush */
+    struct buf out; /* append encoded messages here, then let the batch end or call conn_flush_soon */
     /* Set before conn_start by the end that asks: it goes on reading however much waits to be sent, since two ends that
      * both stop until the other reads would wait for ever. What it asks for bounds what it can be sent. */
     bool reads_always;
+    uint64_t
+        parked_bytes; /* answers that the owner keeps elsewhere until they may leave: part of what waits to be sent */
     /* The rest is private. */
     struct buf in; /* what has come of a message; while paused also whole ones */
     struct frame_scan scan;

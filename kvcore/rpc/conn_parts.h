@@ -16,7 +16,7 @@ struct conn_ahead {
 /* What waits to be sent. */
 static inline uint64_t conn_output_bytes(const struct conn *conn)
 {
-    return conn->out.len + (conn->writing ? uv_stream_get_write_queue_size(&conn->stream) : 0);
+    return conn->out.len + conn->parked_bytes + (conn->writing ? uv_stream_get_write_queue_size(&conn->stream) : 0);
 }
 
 /* Lets libuv read, unless the connection is paused or closing. 0 or libuv's error. */

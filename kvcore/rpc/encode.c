@@ -16,8 +16,8 @@ enum {
 static uint64_t most_bytes(const struct kv_request *request)
 {
     uint64_t bytes = ENVELOPE_BYTES + ARGUMENTS_BYTES + OPTIONS_BYTES;
-    bytes +=
-        request->node.name.len + request->target.name.len + request->value.len + request->name.len + request->after.len;
+    bytes += request->node.name.len + request->target.name.len + request->value.len + request->name.len +
+             request->after.len + request->durability.len;
     for (size_t i = 0; i < request->node_count; i++)
         bytes += REF_BYTES + request->nodes[i].name.len +
                  (request->values ? WRITER_HEADER_BYTES + request->values[i].len : 0);

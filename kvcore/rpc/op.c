@@ -7,7 +7,8 @@
 #include <stdio.h>
 
 static const struct kv_op_info operations[] = {
-#define X(symbol, name, args, options, flags, reply) {name, args, options, flags, KV_REPLY_##reply},
+#define X(symbol, name, args, options, flags, reply)                                                                   \
+    {name, args, (options) | ((flags)&KV_OP_W ? KV_WRITE_OPTIONS : 0), flags, KV_REPLY_##reply},
     KV_OP_LIST(X)
 #undef X
 };

@@ -14,20 +14,23 @@
  * Options are a map behind the arguments, {"nx": true, "ttl": 5000}; an option that the operation does not list
  * is refused.
  *
- * Flags: W writes; I may be sent again after a broken connection without harm; A needs no password; F a key
- * follows a symlink at its end.
+ * Flags: W writes (and takes the option `durability`, see KV_WRITE_OPTIONS); I may be sent again after a broken
+ * connection without harm; A needs no password; F a key follows a symlink at its end; L is answered also while the node
+ * loads its data.
  */
 #ifndef KV_RPC_OP_LIST_H
 #define KV_RPC_OP_LIST_H
 
 #define KV_OWNER_OPTIONS (KV_OPT_MODE | KV_OPT_UID | KV_OPT_GID)
+#define KV_WRITE_OPTIONS KV_OPT_DURABILITY /* of every operation that writes, beside its own */
 
 #define KV_OP_LIST(X)                                                                                                  \
     /* connection and server */                                                                                        \
-    X(HELLO, "hello", "", KV_OPT_CLIENT | KV_OPT_PASSWORD | KV_OPT_LEASE, KV_OP_I | KV_OP_A, MAP)                      \
-    X(PING, "ping", "", 0, KV_OP_I, TEXT)                                                                              \
-    X(RECALLED, "recalled", "k", 0, KV_OP_I, NIL)                                                                      \
-    X(INFO, "info", "?x", 0, KV_OP_I, MAP)                                                                             \
+    X(HELLO, "hello", "", KV_OPT_CLIENT | KV_OPT_PASSWORD | KV_OPT_LEASE, KV_OP_I | KV_OP_A | KV_OP_L, MAP)            \
+    X(PING, "ping", "", 0, KV_OP_I | KV_OP_L, TEXT)                                                                    \
+    X(RECALLED, "recalled", "k", 0, KV_OP_I | KV_OP_L, NIL)                                                            \
+    X(INFO, "info", "?x", 0, KV_OP_I | KV_OP_L, MAP)                                                                   \
+    X(SNAPSHOT, "snapshot", "", 0, KV_OP_I, UINT)                                                                      \
     /* keys */                                                                                                         \
     X(GET, "get", "n", 0, KV_OP_I | KV_OP_F, BYTES)                                                                    \
     X(SET, "set", "nv", KV_OWNER_OPTIONS | KV_OPT_NX | KV_OPT_XX | KV_OPT_TTL | KV_OPT_IF_VERSION, KV_OP_W | KV_OP_F,  \
@@ -105,6 +108,7 @@
     X(HOLD, "hold", BOOL, op)                                                                                          \
     X(LEASE, "lease", BOOL, op)                                                                                        \
     X(CLIENT, "client", BYTES, name)                                                                                   \
-    X(PASSWORD, "password", BYTES, value)
+    X(PASSWORD, "password", BYTES, value)                                                                              \
+    X(DURABILITY, "durability", BYTES, durability)
 
 #endif

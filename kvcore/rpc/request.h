@@ -18,7 +18,7 @@ enum kv_op {
         KV_OP_COUNT
 };
 
-enum kv_op_flag { KV_OP_W = 1, KV_OP_I = 2, KV_OP_A = 4, KV_OP_F = 8 };
+enum kv_op_flag { KV_OP_W = 1, KV_OP_I = 2, KV_OP_A = 4, KV_OP_F = 8, KV_OP_L = 16 };
 
 enum kv_option_bit {
 #define X(symbol, name, type, field) KV_OPT_BIT_##symbol,
@@ -82,6 +82,7 @@ struct kv_request {
     int64_t atime_ns;
     int64_t mtime_ns;
     struct bytes after;
+    struct bytes durability; /* "written", "synced": what the answer is to wait for, where the node would not */
 };
 
 /* A node's attributes; on the wire an array in this order. */

@@ -16,6 +16,7 @@ void config_init(struct config *config)
 {
     memset(config, 0, sizeof *config);
     config->connections_max = CONNECTIONS_DEFAULT;
+    keeping_init(&config->keeping);
     config->lease_ms = LEASE_TERM_MS_DEFAULT;
     config->log_level = LOG_LEVEL_INFO;
 }
@@ -170,6 +171,17 @@ static int set_password(struct config *config, const char *text, char *why, size
     return copy(config->password, sizeof config->password, "password", text, why, why_bytes);
 }
 
+#define KEEPING_SETTER(name, word)                                                                                     \
+    static int name(struct config *config, const char *text, char *why, size_t why_bytes)                              \
+    {                                                                                                                  \
+        return keeping_set(&config->keeping, word, text, why, why_bytes);                                              \
+    }
+KEEPING_SETTER(set_durability, "durability")
+KEEPING_SETTER(set_persistence, "persistence")
+KEEPING_SETTER(set_save, "save")
+KEEPING_SETTER(set_keep_snapshots, "keep-snapshots")
+KEEPING_SETTER(set_snapshot_at_exit, "snapshot-at-exit")
+
 /* The words of one value, in the order in which they are taken: password wins over password-file. */
 static const struct setter {
     const char *word;
@@ -178,6 +190,11 @@ static const struct setter {
                {"dir", config_set_dir},
                {"password-file", config_read_password},
                {"password", set_password},
+               {"durability", set_durability},
+               {"persistence", set_persistence},
+               {"save", set_save},
+               {"keep-snapshots", set_keep_snapshots},
+               {"snapshot-at-exit", set_snapshot_at_exit},
                {"maxmemory", config_set_memory},
                {"maxmemory-policy", config_set_eviction},
                {"max-connections", config_set_connections},

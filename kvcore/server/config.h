@@ -4,6 +4,7 @@
  *   password = "..."              password-file = "/etc/kvfs/password"
  *   maxmemory = "4gb"             maxmemory-policy = "allkeys-lru"
  *   max-connections = 16384       lease = "10s"                log-level = "info"
+ *   and how the data directory is kept (keeping.h)
  *
  * An unknown word is an error, so that a mistyped one is not an option silently left at its default.
  */
@@ -12,6 +13,7 @@
 
 #include "kvcore/base/log.h"
 #include "kvcore/rpc/address.h"
+#include "kvcore/server/keeping.h"
 #include "kvcore/tree/evict.h"
 
 #include <stdint.h>
@@ -27,6 +29,7 @@ struct config {
     uint64_t memory_bytes_max; /* 0: the default */
     enum evict_policy eviction;
     uint32_t connections_max;
+    struct keeping keeping;
     uint32_t lease_ms;
     enum log_level log_level;
 };

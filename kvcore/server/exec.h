@@ -15,6 +15,7 @@ struct exec {
     struct kv_reply *reply;
     int64_t now_ns; /* the time of this request's changes, and what expiry is held against */
     uint64_t index; /* the version of what it changes */
+    uint64_t seen;  /* the newest change that it has come upon, or any newer */
     bool changed;
 };
 

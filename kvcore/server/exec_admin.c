@@ -50,6 +50,8 @@ int exec_HELLO(struct exec *exec)
     fields_text(&fields, "version", "%s", KVFS_VERSION);
     fields_number(&fields, "protocol", 1);
     fields_number(&fields, "session", session->id);
+    if (exec->store->loading)
+        fields_number(&fields, "loading", exec->store->loaded_percent);
     if (leases)
         fields_number(&fields, "lease_ms", (uint64_t)coherence->term_ms);
     return fields_finish(&fields, exec->reply);
@@ -109,6 +111,20 @@ int exec_INFO(struct exec *exec)
         return kv_reply_fail(exec->reply, -EINVAL, "info: there is no section '%.*s'", (int)exec->request->name.len,
                              exec->request->name.data);
     return fields_finish(&fields, exec->reply);
+}
+
+int exec_SNAPSHOT(struct exec *exec)
+{
+    struct store_backing *backing = exec->store->backing;
+    uint64_t index;
+    if (!backing || !backing->snapshot)
+        return kv_reply_fail(exec->reply, -ENOTSUP,
+                             "snapshot: this node keeps its data in memory alone; start it with a data directory and a "
+                             "persistence that is not none");
+    int rc = backing->snapshot(backing, exec->reply, &index);
+    if (rc == 0)
+        exec_reply_uint(exec, index);
+    return rc;
 }
 
 int exec_STATFS(struct exec *exec)

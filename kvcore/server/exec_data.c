@@ -169,7 +169,7 @@ int exec_COPY(struct exec *exec)
     return copy(exec, target_id, source->id, length);
 }
 
-/* There is no log yet: memory is all the durability there is, and what was answered is there. */
+/* The wait is the answer's (set_wait): all that was changed so far, of this node and of any other, is safe by then. */
 int exec_SYNC(struct exec *exec)
 {
     struct node *node;

@@ -5,7 +5,10 @@
 #include "kvcore/tree/dir.h"
 #include "kvcore/tree/key.h"
 
-enum { COOKIE_GROUP_MIN = 64 /* dir_scan's duty for its caller */ };
+enum {
+    COOKIE_GROUP_MIN = 64, /* dir_scan's duty for its caller */
+    EXT_AHEAD = 8,
+};
 
 static int find_directory(struct exec *exec, struct node **ret_dir)
 {
@@ -266,37 +269,34 @@ static size_t page_size(const struct kv_request *request, size_t least)
     return limit < LISTING_MAX ? limit : LISTING_MAX;
 }
 
-/* Answers with these dentries; those whose time has come are left out. */
-static int reply_entries(struct exec *exec, struct dentry **found, size_t count, enum kv_entry_shape shape)
+/* Room for one entry more in the answer, unless its node's time has come. */
+static void add_entry(struct exec *exec, struct dentry *dentry, uint64_t cookie, enum kv_entry_shape shape,
+                      struct kv_entry *entries, size_t *filled)
 {
-    const struct dir *dir = count ? node_dir(found[0]->dir) : NULL;
-    struct kv_entry *entries = exec_entries(exec, count);
-    if (!entries)
-        return -ENOMEM;
-    size_t filled = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct node *node = dentry_node(found[i]);
-        if (node->flags & NODE_EXPIRES && node_expires_ns(node) <= exec->now_ns)
-            continue;
-        struct kv_entry *entry = &entries[filled++];
-        entry->name = dentry_name(found[i]);
-        if (shape == KV_ENTRY_COOKIE_ATTR)
-            entry->cookie = dir_cookie(dir, entry->name);
-        if (shape != KV_ENTRY_NAME)
-            exec_fill_attr(node, &entry->attr);
-    }
+    const struct node *node = dentry_node(dentry);
+    if (node->flags & NODE_EXPIRES && node_expires_ns(node) <= exec->now_ns)
+        return;
+    struct kv_entry *entry = &entries[(*filled)++];
+    entry->name = dentry_name(dentry);
+    entry->cookie = cookie;
+    if (shape != KV_ENTRY_NAME)
+        exec_fill_attr(node, &entry->attr);
+}
+
+static void reply_entries(struct exec *exec, struct kv_entry *entries, size_t count, enum kv_entry_shape shape)
+{
     exec->reply->kind = KV_REPLY_ENTRIES;
     exec->reply->shape = shape;
     exec->reply->entries = entries;
-    exec->reply->count = filled;
-    return 0;
+    exec->reply->count = count;
 }
 
-static struct dentry **page(struct exec *exec, size_t max)
+/* Memory for one page of what was found, each so large. */
+static void *page(struct exec *exec, size_t max, size_t one_bytes)
 {
     struct buf *buf = &exec->store->scratch[1];
     buf->len = 0;
-    return buf_reserve(buf, max * sizeof(struct dentry *)) == 0 ? (struct dentry **)buf->data : NULL;
+    return buf_reserve(buf, max * one_bytes) == 0 ? buf->data : NULL;
 }
 
 int exec_LS(struct exec *exec)
@@ -306,20 +306,29 @@ int exec_LS(struct exec *exec)
     int rc = find_directory(exec, &dir);
     if (rc < 0)
         return rc;
-    size_t max = page_size(request, 1);
-    struct dentry **found = page(exec, max);
-    if (!found)
+    size_t max = page_size(request, 1), filled = 0;
+    struct dentry **found = page(exec, max, sizeof *found);
+    struct kv_entry *entries = found ? exec_entries(exec, max) : NULL;
+    if (!entries)
         return -ENOMEM;
     enum kv_entry_shape shape = request->options & KV_OPT_LONG ? KV_ENTRY_ATTR : KV_ENTRY_NAME;
     struct bytes after = request->options & KV_OPT_AFTER ? request->after : (struct bytes){0};
-    for (size_t count = 1; rc == 0 && count;) { /* an empty page would say "the end" */
+    for (size_t count = 1; count && !filled;) { /* an empty page would say "the end" */
         count = dir_list(node_dir(dir), after, found, max);
-        rc = reply_entries(exec, found, count, shape);
-        if (count == 0 || exec->reply->count)
-            break;
-        after = dentry_name(found[count - 1]);
+        for (size_t i = 0; i < count; i++)
+            add_entry(exec, found[i], 0, shape, entries, &filled);
+        if (count)
+            after = dentry_name(found[count - 1]);
     }
-    return rc;
+    reply_entries(exec, entries, filled, shape);
+    return 0;
+}
+
+/* What the attributes of an entry some places ahead need is fetched meanwhile: nodes lie all over the memory. */
+static void fetch_ahead(const struct dir_found *found, size_t i, size_t count)
+{
+    if (i + EXT_AHEAD < count)
+        __builtin_prefetch(node_ext(dentry_node(found[i + EXT_AHEAD].dentry)));
 }
 
 int exec_READDIR(struct exec *exec)
@@ -328,17 +337,21 @@ int exec_READDIR(struct exec *exec)
     int rc = find_directory(exec, &dir);
     if (rc < 0)
         return rc;
-    size_t max = page_size(exec->request, COOKIE_GROUP_MIN);
-    struct dentry **found = page(exec, max);
-    if (!found)
+    size_t max = page_size(exec->request, COOKIE_GROUP_MIN), filled = 0;
+    struct dir_found *found = page(exec, max, sizeof *found);
+    struct kv_entry *entries = found ? exec_entries(exec, max) : NULL;
+    if (!entries)
         return -ENOMEM;
     uint64_t after = exec->request->cookie;
-    for (size_t count = 1; rc == 0 && count;) { /* as in ls */
+    for (size_t count = 1; count && !filled;) { /* as in ls */
         count = dir_scan(node_dir(dir), after, found, max);
-        rc = reply_entries(exec, found, count, KV_ENTRY_COOKIE_ATTR);
-        if (count == 0 || exec->reply->count)
-            break;
-        after = dir_cookie(node_dir(dir), dentry_name(found[count - 1]));
+        for (size_t i = 0; i < count; i++) {
+            fetch_ahead(found, i, count);
+            add_entry(exec, found[i].dentry, found[i].cookie, KV_ENTRY_COOKIE_ATTR, entries, &filled);
+        }
+        if (count)
+            after = found[count - 1].cookie;
     }
-    return rc;
+    reply_entries(exec, entries, filled, KV_ENTRY_COOKIE_ATTR);
+    return 0;
 }

@@ -1,21 +1,26 @@
 /* The embedded store: an engine in this process, offered as a backend, and to `kv` through the Unix socket in its data
  * directory.
  *
- * Requests through the backend are answered at once. Other clients may come over the socket while they run; what they
- * change is told through local_watch, so that the owner can drop what it has cached and keep what it has open.
+ * Requests through the backend are answered at once, unless the answer has to wait for the disk to sync: then it comes
+ * later. What only has to be written is written inside the call, a write(2) each: it takes less time than what the
+ * kernel needs to bring the request. Other clients may come over the socket while they run; what they change is told
+ * through local_watch, so that the owner can drop what it has cached and keep what it has open.
  */
 #ifndef KV_SERVER_LOCAL_H
 #define KV_SERVER_LOCAL_H
 
 #include "kvcore/rpc/backend.h"
 #include "kvcore/server/changes.h"
+#include "kvcore/server/engine.h"
 
 #include <uv.h>
 
 struct local;
 
-/* Takes the data directory (created if missing). Negative with a sentence in `why`. */
-int local_open(uv_loop_t *loop, const char *dir, struct local **ret_local, char *why, size_t why_bytes);
+/* Takes the data directory (created if missing) and loads what it holds, with a progress bar on a terminal. Negative
+ * with a sentence in `why`. */
+int local_open(uv_loop_t *loop, const char *dir, const struct keeping *keeping, struct local **ret_local, char *why,
+               size_t why_bytes);
 
 /* The store as a backend; valid until local_close. */
 struct backend *local_backend(struct local *local);

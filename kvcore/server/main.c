@@ -26,6 +26,11 @@ enum {
     OPTION_MAXMEMORY,
     OPTION_EVICTION,
     OPTION_CONNECTIONS,
+    OPTION_DURABILITY,
+    OPTION_PERSISTENCE,
+    OPTION_SAVE,
+    OPTION_KEEP_SNAPSHOTS,
+    OPTION_SNAPSHOT_AT_EXIT,
     OPTION_LEASE,
     OPTION_LOG_LEVEL
 };
@@ -41,6 +46,15 @@ static const struct argp_option options[] = {
      "past it writes fail with ENOSPC (512mb, 4gb; default: 3/4 of the machine's)", 0},
     {"maxmemory-policy", OPTION_EVICTION, "POLICY", 0,
      "or files are given up instead: noeviction (default), allkeys-lru, allkeys-lfu, volatile-ttl", 0},
+    {"durability", OPTION_DURABILITY, "LEVEL", 0,
+     "an answer waits until its change is in memory, written (default) or synced to the disk", 0},
+    {"persistence", OPTION_PERSISTENCE, "MODE", 0,
+     "what the data directory holds: log+snapshots (default), log, snapshots or none", 0},
+    {"save", OPTION_SAVE, "RULES", 0,
+     "a snapshot after SECONDS if there were CHANGES: \"900 1 60 10000\"; \"\": only when the log has grown", 0},
+    {"keep-snapshots", OPTION_KEEP_SNAPSHOTS, "N", 0, "how many are kept (default 2)", 0},
+    {"snapshot-at-exit", OPTION_SNAPSHOT_AT_EXIT, "yes|no", 0,
+     "take a last one when told to stop (default no; yes with snapshots alone)", 0},
     {"max-connections", OPTION_CONNECTIONS, "N", 0, "how many clients at once (default 16384)", 0},
     {"lease", OPTION_LEASE, "TIME", 0,
      "how long a mount that does not answer may keep others waiting (2s, 500ms; default 10s)", 0},
@@ -80,6 +94,16 @@ static int take_option(int key, const char *arg, struct command_line *line, char
         return config_set_lease(config, arg, why, why_bytes);
     case OPTION_LOG_LEVEL:
         return config_set_log_level(config, arg, why, why_bytes);
+    case OPTION_DURABILITY:
+        return keeping_set(&config->keeping, "durability", arg, why, why_bytes);
+    case OPTION_PERSISTENCE:
+        return keeping_set(&config->keeping, "persistence", arg, why, why_bytes);
+    case OPTION_SAVE:
+        return keeping_set(&config->keeping, "save", arg, why, why_bytes);
+    case OPTION_KEEP_SNAPSHOTS:
+        return keeping_set(&config->keeping, "keep-snapshots", arg, why, why_bytes);
+    case OPTION_SNAPSHOT_AT_EXIT:
+        return keeping_set(&config->keeping, "snapshot-at-exit", arg, why, why_bytes);
     default:
         return 0;
     }
@@ -135,6 +159,8 @@ struct daemon {
     struct server *server;
     uv_signal_t signals[END_SIGNALS];
     int signal_count; /* of them are in the loop */
+    struct buf ready; /* where it listens, until that has been said */
+    int exit_code;
 };
 
 static void on_engine_closed(void *user) { (void)user; }
@@ -155,8 +181,11 @@ static void stop(struct daemon *daemon)
 
 static void on_signal(uv_signal_t *signal, int number)
 {
+    struct daemon *daemon = signal->data;
     log_info("stopping: %s", strsignal(number));
-    stop(signal->data);
+    if (engine_is_loading(&daemon->engine))
+        exit(0); /* nothing on disk is changed while it is read, and reading cannot be broken off */
+    stop(daemon);
 }
 
 static int watch_signals(struct daemon *daemon)
@@ -214,17 +243,34 @@ static int listen_everywhere(struct daemon *daemon, const struct config *config,
     return rc;
 }
 
+static void say_ready(struct daemon *daemon)
+{
+    server_use_journal(daemon->server, engine_journal(&daemon->engine));
+    printf("kvcored %s ready:%.*s\n", KVFS_VERSION, (int)daemon->ready.len, daemon->ready.data);
+    fflush(stdout);
+    buf_close(&daemon->ready);
+}
+
+static void on_loaded(void *user, int rc, const char *why)
+{
+    struct daemon *daemon = user;
+    if (rc == 0) {
+        say_ready(daemon);
+        return;
+    }
+    fprintf(stderr, "kvcored: %s\n", why);
+    daemon->exit_code = 1;
+    stop(daemon);
+}
+
+/* Clients may come while the data is still being loaded: they are told how far it is. */
 static int serve(struct daemon *daemon, const struct config *config, char *why, size_t why_bytes)
 {
-    struct buf ready = {0};
-    int rc = listen_everywhere(daemon, config, &ready, why, why_bytes);
+    int rc = listen_everywhere(daemon, config, &daemon->ready, why, why_bytes);
     if (rc == 0)
         rc = watch_signals(daemon);
-    if (rc == 0) {
-        printf("kvcored %s ready:%.*s\n", KVFS_VERSION, (int)ready.len, ready.data);
-        fflush(stdout);
-    }
-    buf_close(&ready);
+    if (rc == 0 && !engine_load(&daemon->engine, on_loaded, daemon))
+        say_ready(daemon);
     return rc;
 }
 
@@ -236,6 +282,7 @@ static int start(struct daemon *daemon, const struct config *config, char *why, 
                                     .eviction = config->eviction,
                                     .password = config->password,
                                     .mode = "server",
+                                    .keeping = config->keeping,
                                     .lease_ms = config->lease_ms};
     struct server_options server = {config->connections_max, INPUT_TOTAL_BYTES_DEFAULT};
     int rc = engine_open(&daemon->engine, &daemon->loop, &engine, why, why_bytes);
@@ -275,6 +322,7 @@ int main(int argc, char **argv)
     rc = uv_loop_close(&daemon.loop);
     if (started < 0)
         return 1;
+    buf_close(&daemon.ready);
     log_info(rc == 0 ? "stopped" : "stopped with work left over; please report this");
-    return 0;
+    return daemon.exit_code;
 }

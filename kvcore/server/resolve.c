@@ -23,9 +23,23 @@ static int drop_expired(struct exec *exec, struct node **node)
     return rc;
 }
 
+/* The request tells of a state that came with this change. */
+static void saw(struct exec *exec, uint64_t version) { exec->seen = version > exec->seen ? version : exec->seen; }
+
+/* Where nothing is, the directory says since when. Symlinks on the way may be newer than what they lead to. */
+static void saw_place(struct exec *exec, const struct tree_place *place)
+{
+    const char *name = place->name.data;
+    if (name >= place->path && name < place->path + sizeof place->path)
+        saw(exec, exec->store->index);
+    else
+        saw(exec, place->node ? place->node->version : place->dir->version);
+}
+
 /* What a name leads to is in use from now, unless its time has come. */
 static int found(struct exec *exec, struct tree_place *place)
 {
+    saw_place(exec, place);
     int rc = drop_expired(exec, &place->node);
     if (rc == 0 && place->node)
         evict_use(&exec->store->evict, exec->tree, place->node);
@@ -35,6 +49,7 @@ static int found(struct exec *exec, struct tree_place *place)
 static int find_id(struct exec *exec, uint64_t id, struct node **ret_node)
 {
     struct node *node = tree_find(exec->tree, id);
+    saw(exec, node ? node->version : exec->store->index);
     int rc = drop_expired(exec, &node);
     if (rc < 0)
         return rc;
@@ -71,6 +86,8 @@ static int place_of_key(struct exec *exec, struct bytes key, bool follow, struct
     if (rc < 0)
         return bad_name(exec, "key", key, rc, why);
     rc = tree_walk(exec->tree, key, follow, ret_place);
+    if (rc < 0)
+        saw(exec, exec->store->index);
     if (rc == -EXDEV)
         return bad_name(exec, "key", key, rc, "leads through a symlink that points out of the store");
     if (rc < 0)

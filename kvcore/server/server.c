@@ -5,6 +5,7 @@
 #include "kvcore/base/log.h"
 #include "kvcore/server/endpoint.h"
 #include "kvcore/server/fields.h"
+#include "kvcore/server/waiting.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ struct listener {
 struct peer {
     struct conn conn;
     struct session session;
+    struct waiting waiting;
     struct wait *waits; /* its answers that wait for recalls */
     struct server *server;
     struct peer *next, *previous;
@@ -47,6 +49,7 @@ struct server {
     struct store *store;
     struct server_options options;
     struct conn_hub hub;
+    struct waiting_room waiting_room;
     struct listener *listeners;
     struct peer *peers;
     uint32_t peer_count;
@@ -77,6 +80,13 @@ static void add_info(struct store_info_source *source, struct kv_fields *fields)
     fields_number(fields, "net.output_bytes", server->hub.output_bytes);
 }
 
+static void before_flush(struct conn_hub *hub)
+{
+    struct server *server = hub->owner;
+    hub->gathers = false;
+    waiting_settle(&server->waiting_room);
+}
+
 static void on_lease_timer(uv_timer_t *timer);
 
 int server_new(uv_loop_t *loop, struct store *store, const struct server_options *options, struct server **ret_server)
@@ -92,6 +102,8 @@ int server_new(uv_loop_t *loop, struct store *store, const struct server_options
     server->loop = loop;
     server->store = store;
     server->options = *options;
+    server->hub.before_flush = before_flush;
+    server->hub.owner = server;
     server->hub.input_bytes_max = options->input_bytes_max;
     server->info.add = add_info;
     if (store->coherence) {
@@ -164,17 +176,35 @@ void server_free(struct server *server, void (*on_closed)(void *user), void *use
 
 /* --- messages --- */
 
-/* Into the connection's output, or where it waits for recalls. */
-static void answer(struct conn *conn, struct buf *out, uint32_t id, struct kv_reply *reply)
+void server_use_journal(struct server *server, struct journal *journal) { server->waiting_room.journal = journal; }
+
+static void answer(struct peer *peer, uint32_t id, struct kv_reply *reply, const struct store_wait *wait)
 {
-    int rc = encode_reply(out, id, reply);
-    if (rc == -E2BIG) {
-        kv_reply_fail(reply, -E2BIG, "the answer is longer than a message may be (%u bytes); ask for less at a time",
-                      MESSAGE_BYTES_MAX);
-        rc = encode_reply(out, id, reply);
-    }
+    int rc = waiting_answer(&peer->waiting, id, reply, wait);
     if (rc < 0)
-        conn_close(conn, rc);
+        conn_close(&peer->conn, rc);
+}
+
+/* First until every cache has let go of the old, then until it is safe on disk. */
+static void answer_when_recalled(struct peer *peer, uint32_t id, struct kv_reply *reply, struct wait *wait,
+                                 const struct store_wait *safe)
+{
+    wait->id = id;
+    wait->safe = *safe;
+    wait_own(wait, peer, &peer->waits);
+    int rc = waiting_encode(&wait->answer, id, reply);
+    if (rc < 0)
+        conn_close(&peer->conn, rc);
+}
+
+static void answer_recalled(const struct wait *wait)
+{
+    struct peer *peer = wait->owner;
+    int rc = waiting_take(&peer->waiting, wait->id, buf_bytes(&wait->answer), &wait->safe);
+    if (rc < 0)
+        conn_close(&peer->conn, rc);
+    else
+        conn_flush_soon(&peer->conn);
 }
 
 void server_hold_answers(struct server *server, bool held) { conn_hub_cork(&server->hub, held); }
@@ -183,6 +213,7 @@ static void on_message(struct conn *conn, const struct message *message)
 {
     struct peer *peer = conn->owner;
     struct server *server = peer->server;
+    struct store_wait safe = {0};
     struct wait *wait = NULL;
     if (message->type == MESSAGE_RESPONSE || message->is_recall) {
         conn_close(conn, -EPROTO);
@@ -195,13 +226,15 @@ static void on_message(struct conn *conn, const struct message *message)
         kv_reply_fail(&server->reply, message->error, "%s", message->text);
     } else {
         store_execute(server->store, &peer->session, &message->request, &server->reply);
+        safe = server->store->wait;
         wait = server->store->wait_recall;
     }
     if (message->type != MESSAGE_REQUEST)
         return;
     if (wait)
-        wait_own(wait, peer, &peer->waits);
-    answer(conn, wait ? &wait->answer : &conn->out, message->id, &server->reply);
+        answer_when_recalled(peer, message->id, &server->reply, wait, &safe);
+    else
+        answer(peer, message->id, &server->reply, &safe);
 }
 
 /* --- recalls --- */
@@ -236,7 +269,7 @@ static void send_coherence(struct server *server)
     }
     while ((wait = waits_next_ready(&coherence->waits))) {
         if (wait->owner)
-            append(wait->owner, &wait->answer);
+            answer_recalled(wait);
         wait_free(wait);
     }
 }
@@ -271,6 +304,7 @@ static void on_peer_closed(struct conn *conn, int error)
     if (error && error != -ECONNRESET && error != -EPIPE && error != KV_BUSY)
         log_warning("connection of session %llu%s%s closed: %s (%s)", (unsigned long long)peer->session.id,
                     peer->session.client[0] ? " " : "", peer->session.client, error_text(error), error_name(error));
+    waiting_close(&peer->waiting);
     store_session_end(server->store, &peer->session);
     wait_disown_all(&peer->waits);
     send_coherence(server);
@@ -299,6 +333,7 @@ static struct peer *peer_new(struct server *server, bool unix_socket)
         return NULL;
     }
     peer->server = server;
+    waiting_init(&peer->waiting, &server->waiting_room, &peer->conn);
     store_session_begin(server->store, &peer->session);
     peer->next = server->peers;
     if (peer->next)

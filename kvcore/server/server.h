@@ -9,6 +9,7 @@
 
 #include "kvcore/rpc/address.h"
 #include "kvcore/rpc/conn.h"
+#include "kvcore/server/journal.h"
 #include "kvcore/server/store.h"
 
 struct server;
@@ -20,6 +21,9 @@ struct server_options {
 
 /* -ENOMEM. The store is borrowed and must outlive the server. */
 int server_new(uv_loop_t *loop, struct store *store, const struct server_options *options, struct server **ret_server);
+
+/* From now on answers wait for the disk as the store says. The journal is borrowed until the server is freed. */
+void server_use_journal(struct server *server, struct journal *journal);
 
 /* Listens on HOST:PORT (port 0: the system's choice; *ret_port (may be NULL) is what it became) or on a Unix socket
  * that only this user may open; a socket file that nobody listens on any more is replaced. Negative with a sentence in

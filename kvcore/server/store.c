@@ -11,6 +11,11 @@ enum {
     SCRATCH_KEPT_BYTES_MAX = 4 << 20,
     EVICT_PER_REQUEST = 100000,  /* a request that would need more of them gone is refused */
     EVICT_SLACK_BYTES = 1 << 16, /* beside a request's values: names, directories, indexes that grow */
+    /* What a record takes at most, about: for itself, for a name taken away or a node changed, and for each byte of a
+     * key, which may be a directory to make. */
+    RECORD_BASE_BYTES = 4096,
+    RECORD_NAME_BYTES = 512,
+    RECORD_KEY_FACTOR = 32,
 };
 
 int store_init(struct store *store, const struct store_options *options)
@@ -30,6 +35,16 @@ void store_close(struct store *store)
     for (size_t i = 0; i < sizeof store->scratch / sizeof store->scratch[0]; i++)
         buf_close(&store->scratch[i]);
     *store = (struct store){0};
+}
+
+void store_adopt(struct store *store, struct tree *tree, uint64_t index, int64_t last_time_ns)
+{
+    CHECK(store->index == 0);
+    tree_free(store->tree);
+    store->tree = tree;
+    store->index = index;
+    if (last_time_ns > store->last_time_ns)
+        store->last_time_ns = last_time_ns;
 }
 
 void store_session_begin(struct store *store, struct session *session)
@@ -90,6 +105,16 @@ static void exec_end(struct exec *exec)
         return;
     exec->store->index = exec->index;
     exec->store->last_time_ns = exec->now_ns;
+    for (struct store_sink *sink = exec->store->sinks; sink; sink = sink->next)
+        if (sink->on_end)
+            sink->on_end(sink, exec->index);
+}
+
+/* May the store change something of its own accord? Else it does so when there is room again. */
+static bool may_shrink(struct store *store, uint64_t record_bytes)
+{
+    struct store_backing *backing = store->backing;
+    return !backing || backing->admit(backing, record_bytes, true, NULL) == 0;
 }
 
 /* Takes every name of a node that is no directory away, in nobody's name. */
@@ -115,6 +140,8 @@ static int drop_node(struct exec *exec, struct node *node)
 
 int exec_expire(struct exec *exec, struct node *node)
 {
+    if (!exec->changed && !may_shrink(exec->store, (uint64_t)node_nlink(node) * RECORD_NAME_BYTES))
+        return 0;
     int rc = drop_node(exec, node);
     exec->store->expired += rc == 0;
     return rc;
@@ -122,7 +149,7 @@ int exec_expire(struct exec *exec, struct node *node)
 
 size_t store_expire(struct store *store, size_t max)
 {
-    if (store->tree->expiry.count == 0)
+    if (store->tree->expiry.count == 0 || !may_shrink(store, max * RECORD_NAME_BYTES))
         return 0;
     struct exec exec = exec_begin(store, NULL, NULL, NULL);
     exec_stamp(&exec);
@@ -170,7 +197,8 @@ static bool is_kept(void *user, uint64_t id)
 static void make_room(struct store *store, const struct kv_request *request)
 {
     uint64_t need = growth_of(request) + EVICT_SLACK_BYTES, max = store->options.memory_bytes_max;
-    if (need > max || store->tree->mem.used <= max - need || shrinks(request->op))
+    if (need > max || store->tree->mem.used <= max - need || shrinks(request->op) ||
+        !may_shrink(store, EVICT_SLACK_BYTES))
         return;
     struct exec exec = exec_begin(store, NULL, NULL, NULL);
     exec_stamp(&exec);
@@ -181,6 +209,71 @@ static void make_room(struct store *store, const struct kv_request *request)
         store->evicted++;
     }
     exec_end(&exec);
+}
+
+/* --- what stands behind it on disk --- */
+
+static uint64_t ref_bytes(const struct kv_ref *ref) { return RECORD_NAME_BYTES + ref->name.len * RECORD_KEY_FACTOR; }
+
+/* What the record of a request may take. */
+static uint64_t record_bytes(const struct kv_request *request)
+{
+    uint64_t bytes = RECORD_BASE_BYTES + growth_of(request) + request->name.len + ref_bytes(&request->node) +
+                     ref_bytes(&request->target);
+    for (size_t i = 0; i < request->node_count; i++)
+        bytes += ref_bytes(&request->nodes[i]);
+    return bytes;
+}
+
+static int admit(struct store *store, const struct kv_request *request, struct kv_reply *reply)
+{
+    struct store_backing *backing = store->backing;
+    if (!backing)
+        return 0;
+    int rc = backing->admit(backing, record_bytes(request), shrinks(request->op), reply);
+    if (rc < 0 && reply->error == 0)
+        kv_reply_fail(reply, rc, "%s: %s", kv_op_info(request->op)->name, error_text(rc));
+    return rc;
+}
+
+/* The level that the answer to this request waits for. -EINVAL. */
+static int level_of(struct store *store, const struct kv_request *request, enum durability *ret_level,
+                    struct kv_reply *reply)
+{
+    enum durability asked = DURABILITY_MEMORY;
+    if (request->options & KV_OPT_DURABILITY && !durability_of(request->durability, &asked))
+        return kv_reply_fail(
+            reply, -EINVAL, "%s: durability is memory, written or synced, not '%.*s'", kv_op_info(request->op)->name,
+            request->durability.len < 32 ? (int)request->durability.len : 32, request->durability.data);
+    *ret_level = asked > store->options.durability ? asked : store->options.durability;
+    return 0;
+}
+
+/* The newest change that an answer which changed nothing tells of. */
+static uint64_t newest_told(const struct exec *exec)
+{
+    uint64_t newest = exec->seen ? exec->seen : 0;
+    const struct kv_reply *reply = exec->reply;
+    if (exec->seen && exec->store->names_index > newest)
+        newest = exec->store->names_index;
+    if (reply->kind == KV_REPLY_ENTRIES && reply->shape != KV_ENTRY_NAME)
+        for (size_t i = 0; i < reply->count; i++)
+            newest = reply->entries[i].attr.version > newest ? reply->entries[i].attr.version : newest;
+    return newest;
+}
+
+/* What is written when answers leave anyway needs no look: then only `synced` can be news to a reader. */
+static void set_wait(const struct exec *exec, enum durability level)
+{
+    struct store *store = exec->store;
+    if (!store->backing)
+        return;
+    if (exec->request->op == KV_OP_SYNC)
+        store->wait = (struct store_wait){store->index, DURABILITY_SYNCED, false};
+    else if (exec->changed)
+        store->wait = (struct store_wait){exec->index, level, false};
+    else if (level == DURABILITY_SYNCED)
+        store->wait = (struct store_wait){newest_told(exec), level, true};
 }
 
 /* What one huge answer took is not kept for ever. */
@@ -201,19 +294,30 @@ void store_execute(struct store *store, struct session *session, const struct kv
     reply->leased = false;
     reply->kind = KV_REPLY_NIL;
     reply->count = 0;
+    store->wait = (struct store_wait){0};
     store->wait_recall = NULL;
     store->requests++;
     store->op_counts[request->op]++;
+    if (store->loading && !(info->flags & KV_OP_L)) {
+        kv_reply_fail(reply, KV_LOADING, "%s: the node is loading its data, %u %% are done; try again soon", info->name,
+                      store->loaded_percent);
+        return;
+    }
     if (!session->authenticated && !(info->flags & KV_OP_A)) {
         kv_reply_fail(reply, KV_NOAUTH, "%s: this node has a password: send it by hello first", info->name);
         return;
     }
+    enum durability level = DURABILITY_MEMORY;
+    if (level_of(store, request, &level, reply) < 0)
+        return;
     if (store->coherence && coherence_begin(store->coherence, &session->member) < 0) {
         kv_reply_fail(reply, -ENOMEM, "%s: %s", info->name, error_text(-ENOMEM));
         return;
     }
     if (store->tree->expiry.count)
         store_expire(store, EXPIRE_PER_REQUEST);
+    if (info->flags & KV_OP_W && admit(store, request, reply) < 0)
+        return;
     if (store->evict.policy != EVICT_NONE && info->flags & KV_OP_W)
         make_room(store, request);
     struct exec exec = exec_begin(store, session, request, reply);
@@ -223,6 +327,7 @@ void store_execute(struct store *store, struct session *session, const struct kv
     exec_end(&exec);
     if (rc < 0 && reply->error == 0)
         kv_reply_fail(reply, rc, "%s: %s", info->name, error_text(rc));
+    set_wait(&exec, level);
     if (store->coherence)
         store->wait_recall = coherence_end(store->coherence, request, reply);
 }
@@ -233,6 +338,7 @@ void store_fetch(const struct store *store, const struct kv_request *request, un
         tree_fetch(store->tree, request->node.name, steps_left);
 }
 
+/* What cannot be recorded is not done: it stays until the next start finds that nobody holds it. */
 void store_session_end(struct store *store, struct session *session)
 {
     if (store->coherence)
@@ -241,7 +347,8 @@ void store_session_end(struct store *store, struct session *session)
     exec_stamp(&exec);
     uint64_t id;
     void *times;
-    for (uint64_t from = 0; (times = radix_next(&session->held, from, &id)); from = id + 1) {
+    bool may = radix_next(&session->held, 0, &id) && may_shrink(store, EVICT_SLACK_BYTES);
+    for (uint64_t from = 0; may && (times = radix_next(&session->held, from, &id)); from = id + 1) {
         struct effect release = exec_effect(&exec, EFFECT_RELEASE);
         release.id = id;
         for (uintptr_t left = (uintptr_t)times; left > 0; left--)
@@ -251,6 +358,29 @@ void store_session_end(struct store *store, struct session *session)
     radix_close(&session->held, &store->tree->mem);
     CHECK(store->sessions > 0);
     store->sessions--;
+}
+
+size_t store_release_orphans(struct store *store)
+{
+    struct exec exec = exec_begin(store, NULL, NULL, NULL);
+    exec_stamp(&exec);
+    size_t released = 0;
+    for (unsigned slot = 0; slot < SLOTS; slot++) {
+        struct radix *nodes = &store->tree->slots[slot].nodes;
+        struct node *node;
+        uint64_t sequence;
+        for (uint64_t from = 0; (node = radix_next(nodes, from, &sequence)); from = sequence + 1) {
+            if (node->id == ROOT_ID || !(node->flags & NODE_EXT) || node_ext(node)->holds == 0)
+                continue;
+            struct effect release = exec_effect(&exec, EFFECT_RELEASE);
+            release.id = node->id;
+            for (uint32_t left = node_ext(node)->holds; left > 0; left--)
+                exec_apply(&exec, &release);
+            released++;
+        }
+    }
+    exec_end(&exec);
+    return released;
 }
 
 struct effect exec_effect(const struct exec *exec, enum effect_kind kind)
@@ -295,6 +425,8 @@ int exec_apply(struct exec *exec, struct effect *effect)
         (void)exec_hold(exec, exec->store->keeper->session, effect->ret_held);
     exec->changed = true;
     effect->found = NULL; /* it may be gone, or have moved */
+    if (effect->kind == EFFECT_RENAME && (effect->flags & EFFECT_EXCHANGE || node_is_dir(effect->ret_node)))
+        exec->store->names_index = exec->index; /* what lies below has other keys now, and its old version */
     if (exec->store->coherence)
         coherence_effect(exec->store->coherence, exec->session ? &exec->session->member : NULL, effect);
     for (struct store_sink *sink = exec->store->sinks; sink; sink = sink->next)

@@ -12,6 +12,7 @@
 #define KV_SERVER_WAITS_H
 
 #include "kvcore/base/buf.h"
+#include "kvcore/server/durability.h"
 
 #include <sys/queue.h>
 
@@ -29,7 +30,9 @@ struct wait_party {
 /* One answer. */
 struct wait {
     struct buf answer;
-    void *owner; /* NULL: it is not wanted any more */
+    uint32_t id;            /* of the request */
+    struct store_wait safe; /* what it has to wait for then */
+    void *owner;            /* NULL: it is not wanted any more */
     /* The rest is private. */
     size_t left;
     int64_t since_ms;

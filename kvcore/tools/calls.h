@@ -2,7 +2,7 @@
 #ifndef KV_TOOLS_CALLS_H
 #define KV_TOOLS_CALLS_H
 
-#include "kvcore/client/reply_copy.h"
+#include "kvcore/rpc/reply_copy.h"
 #include "kvcore/tools/tool.h"
 
 struct calls;

@@ -20,8 +20,12 @@ command_run run_ls, run_tree;
 command_run run_rm;
 /* cmd_copy.c */
 command_run run_import, run_export, run_dump, run_load;
+/* cmd_check.c */
+command_run run_check;
 /* cmd_admin.c */
 command_run run_info, run_ping;
+/* cmd_disk.c */
+command_run run_snapshot, run_sync;
 /* bench_main.c */
 command_run run_bench;
 

@@ -14,7 +14,7 @@
 #ifndef KV_TOOLS_COPY_H
 #define KV_TOOLS_COPY_H
 
-#include "kvcore/tools/progress.h"
+#include "kvcore/base/progress.h"
 #include "kvcore/tools/tool.h"
 
 struct item_xattr {

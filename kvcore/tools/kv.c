@@ -107,7 +107,18 @@ static const struct command commands[] = {
      "  --merge    the store need not be empty: files of the dump replace those of the same name\n"
      "  --check    only check the file; no store is needed\n" QUIET_HELP,
      run_load},
+    {"check", "[-q] [--repair OUT] FILE|DIR", "See whether a data directory, or a file of it, is sound",
+     "Verifies logs, snapshots and node.conf, and says whether a store would start from them. No store is asked; one\n"
+     "that runs on DIR is to be stopped first. A log that merely ends torn is no damage: a start cuts it.\n\n"
+     "  --repair OUT    write a copy that starts, with all up to the damage; what was given stays as it "
+     "is\n" QUIET_HELP,
+     run_check},
     {"info", "[SECTION]", "Show the server's figures, all or of one section", NULL, run_info},
+    {"sync", "", "Wait until all that was changed is on the server's disk", NULL, run_sync},
+    {"snapshot", "[-w]", "Have the server write a snapshot of all it holds",
+     "It prints the index of the last change that the snapshot holds, and returns while it is being written.\n\n"
+     "  -w, --wait    return when it is on disk; on a terminal with a progress bar\n",
+     run_snapshot},
     {"ping", "[-c COUNT] [-i DURATION]", "See whether the server answers",
      "  -c, --count COUNT          so many times, and print how long each took\n"
      "  -i, --interval DURATION    between two of them (1s)\n",
@@ -151,6 +162,7 @@ static void print_help(FILE *out)
         "                           kvfs or kvcored; else $KV_STORE, else " DEFAULT_STORE "\n"
         "      --timeout DURATION   wait so long for each answer (5s; 0: for ever)\n"
         "      --password-file FILE the password is this file's first line; else $KV_PASSWORD\n"
+        "      --durability LEVEL   of changes: return when they are written or synced, whatever the server's level\n"
         "      --json               print JSON\n"
         "  -h, --help               show this\n"
         "      --version            show the version\n"
@@ -176,11 +188,12 @@ static int run_help(struct tool *tool, int argc, char **argv)
 
 /* --- options for all ------------------------------------------------------------------------------------------- */
 
-enum { OPTION_TIMEOUT = 256, OPTION_PASSWORD_FILE, OPTION_JSON, OPTION_VERSION };
+enum { OPTION_TIMEOUT = 256, OPTION_PASSWORD_FILE, OPTION_JSON, OPTION_VERSION, OPTION_DURABILITY };
 
 static const struct option options[] = {{"store", required_argument, NULL, 's'},
                                         {"timeout", required_argument, NULL, OPTION_TIMEOUT},
                                         {"password-file", required_argument, NULL, OPTION_PASSWORD_FILE},
+                                        {"durability", required_argument, NULL, OPTION_DURABILITY},
                                         {"json", no_argument, NULL, OPTION_JSON},
                                         {"help", no_argument, NULL, 'h'},
                                         {"version", no_argument, NULL, OPTION_VERSION},
@@ -230,6 +243,9 @@ static int options_parse(struct tool *tool, int argc, char **argv, struct given 
             break;
         case OPTION_JSON:
             tool->json = true;
+            break;
+        case OPTION_DURABILITY:
+            tool->durability = optarg;
             break;
         case OPTION_VERSION:
             puts("kv (kvfs) " KVFS_VERSION);

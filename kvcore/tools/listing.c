@@ -38,7 +38,8 @@ static int page_turn(struct listing *listing)
     }
     listing->at = 0;
     reply_copy_set(&listing->page, tool_call(listing->tool, &request));
-    listing->last = page->error || listing->one_page || page->count < listing->limit;
+    /* A short page is not the end: what has expired is left out of it. */
+    listing->last = page->error || listing->one_page || page->count == 0;
     return page->error;
 }
 

@@ -66,13 +66,19 @@ static const struct kv_reply *no_client(int code)
 const struct kv_reply *tool_call(struct tool *tool, const struct kv_request *request)
 {
     if (!tool->client) {
-        struct client_options options = {.name = "kv", .timeout_ms = tool->timeout_ms, .fail_fast = true};
+        struct client_options options = {
+            .name = "kv", .timeout_ms = tool->timeout_ms, .fail_fast = true, .while_loading = true};
         int rc = client_new(tool->loop, &tool->address, &options, &tool->client);
         if (rc < 0)
             return no_client(rc);
     }
     tool->last_op = request->op;
-    return client_call(tool->client, request);
+    struct kv_request asked = *request;
+    if (tool->durability && kv_op_info(request->op)->flags & KV_OP_W) {
+        asked.options |= KV_OPT_DURABILITY;
+        asked.durability = bytes_of(tool->durability);
+    }
+    return client_call(tool->client, &asked);
 }
 
 /* The server's text without the operation in front, which the message names already in the user's word for it. */

@@ -30,6 +30,7 @@ struct tool {
     const char *store_source; /* what said where the store is, for messages: "-s", "$KV_STORE", "the default" */
     uint32_t timeout_ms;      /* 0: for ever */
     bool json;
+    const char *durability; /* what each change asks for; NULL: the server's level */
     uv_loop_t *loop;
     struct client *client; /* made by the first tool_call */
     enum kv_op last_op;    /* of the last tool_call */

@@ -1,5 +1,5 @@
-/* tree_apply: each effect finds what it names, checks the rules of POSIX that depend on the tree, changes it, and then
- * moves times and versions, which cannot fail any more.
+/* tree_apply: each effect finds what it names, checks the rules of POSIX that depend on the tree, shows whoever watches
+ * what will change, changes it, and then moves times and versions, which cannot fail any more.
  */
 #include "kvcore/base/check.h"
 #include "kvcore/base/error.h"
@@ -7,6 +7,7 @@
 #include "kvcore/tree/names.h"
 #include "kvcore/tree/tree.h"
 #include "kvcore/tree/value.h"
+#include "kvcore/tree/watcher.h"
 #include "kvcore/tree/xattr.h"
 
 /* The contents or names changed: mtime and ctime. */
@@ -162,6 +163,7 @@ static int apply_create(struct tree *tree, struct effect *effect)
     rc = make_node(tree, effect, &node);
     if (rc < 0)
         return rc;
+    watcher_before(tree, dir);
     rc = names_enter(tree, node, dir, effect->name);
     if (rc < 0) {
         node_free(node, &tree->mem);
@@ -186,6 +188,8 @@ static int apply_link(struct tree *tree, struct effect *effect)
         return -EEXIST;
     if (node_nlink(node) >= LINKS_MAX)
         return -EMLINK;
+    watcher_before(tree, dir);
+    watcher_before(tree, node);
     rc = names_link(tree, &node, dir, effect->name);
     if (rc < 0)
         return rc;
@@ -219,6 +223,8 @@ static int apply_unlink(struct tree *tree, struct effect *effect)
     if (node_is_dir(node) && dir_count(node_dir(node)))
         return -ENOTEMPTY;
     uint64_t id = node->id;
+    watcher_before(tree, dir);
+    watcher_before(tree, node);
     rc = names_remove(tree, dentry, effect->flags & EFFECT_HOLD);
     if (rc < 0)
         return rc;
@@ -284,6 +290,15 @@ static int check_move(const struct move *move, uint32_t flags)
     return node_is_dir(target) && dir_count(node_dir(target)) ? -ENOTEMPTY : 0;
 }
 
+static void watch_move(const struct tree *tree, const struct move *move)
+{
+    watcher_before(tree, move->from_dir);
+    watcher_before(tree, move->to_dir);
+    watcher_before(tree, dentry_node(move->source));
+    if (move->target)
+        watcher_before(tree, dentry_node(move->target));
+}
+
 /* The moved nodes' ctime will change, for which they need an ext; a dentry inside a node that moves for that is found
  * again. */
 static int extend_moved(struct tree *tree, const struct effect *effect, struct move *move)
@@ -336,8 +351,10 @@ static int apply_rename(struct tree *tree, struct effect *effect)
         effect->ret_node = dentry_node(move.source);
         return 0;
     }
-    if (rc == 0)
-        rc = extend_moved(tree, effect, &move);
+    if (rc < 0)
+        return rc;
+    watch_move(tree, &move);
+    rc = extend_moved(tree, effect, &move);
     if (rc < 0)
         return rc;
     rc = effect->flags & EFFECT_EXCHANGE ? exchange(tree, effect, &move) : move_over(tree, effect, &move);
@@ -376,8 +393,10 @@ static int apply_value(struct tree *tree, struct effect *effect)
 {
     struct node *node = find_node(tree, effect);
     int rc = check_file(node);
-    if (rc == 0)
-        rc = change_value(tree, &node, effect);
+    if (rc < 0)
+        return rc;
+    watcher_before(tree, node);
+    rc = change_value(tree, &node, effect);
     if (rc < 0)
         return rc;
     touch(node, effect);
@@ -390,6 +409,7 @@ static int apply_attr(struct tree *tree, struct effect *effect)
     struct node *node = find_node(tree, effect);
     if (!node)
         return -ENOENT;
+    watcher_before(tree, node);
     int rc = value_extend(tree, &node);
     if (rc < 0)
         return rc;
@@ -415,6 +435,7 @@ static int apply_xattr(struct tree *tree, struct effect *effect)
         return -ENOENT;
     if (effect->kind == EFFECT_REMOVE_XATTR && !node_ext(node))
         return -ENODATA;
+    watcher_before(tree, node);
     int rc = value_extend(tree, &node);
     if (rc < 0)
         return rc;
@@ -437,6 +458,7 @@ static int apply_expire(struct tree *tree, struct effect *effect)
         return -EISDIR;
     if (effect->expires_ns != INT64_MAX && node_nlink(node) == 0) /* an expiry takes names away, and there are none */
         return -ENOENT;
+    watcher_before(tree, node);
     int rc = effect->expires_ns == INT64_MAX ? 0 : value_extend(tree, &node);
     if (rc == 0)
         rc = expiry_set(tree, node, effect->expires_ns);
@@ -452,6 +474,7 @@ static int apply_release(struct tree *tree, struct effect *effect)
     struct node *node = find_node(tree, effect);
     if (!node || !node_ext(node) || node_ext(node)->holds == 0)
         return -ENOENT;
+    watcher_before(tree, node);
     names_release(tree, node);
     return 0;
 }

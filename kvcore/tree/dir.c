@@ -103,7 +103,7 @@ void dir_replace(struct dir *dir, const struct dentry *was, struct dentry *now)
 
 uint64_t dir_cookie(const struct dir *dir, struct bytes name) { return dir_hash_cookie(&dir->hash, name); }
 
-size_t dir_scan(const struct dir *dir, uint64_t after, struct dentry **found, size_t max)
+size_t dir_scan(const struct dir *dir, uint64_t after, struct dir_found *found, size_t max)
 {
     return dir_hash_scan(&dir->hash, after, found, max);
 }

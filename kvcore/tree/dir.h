@@ -61,9 +61,15 @@ void dir_replace(struct dir *dir, const struct dentry *was, struct dentry *now);
 /* The position of a name in hash order: DIR_COOKIE_FIRST..INT64_MAX. */
 uint64_t dir_cookie(const struct dir *dir, struct bytes name);
 
+/* An entry with its position, as hashing found it. */
+struct dir_found {
+    uint64_t cookie;
+    struct dentry *dentry;
+};
+
 /* Up to `max` dentries with a cookie > `after`, in cookie order, into `found`. Entries of equal cookie come all or
  * not at all, unless they alone exceed `max` (>= 64 is the caller's duty). 0 at the end. */
-size_t dir_scan(const struct dir *dir, uint64_t after, struct dentry **found, size_t max);
+size_t dir_scan(const struct dir *dir, uint64_t after, struct dir_found *found, size_t max);
 
 /* Up to `max` dentries whose name is > `after` (NULL data: from the first), in name order. 0 at the end. */
 size_t dir_list(const struct dir *dir, struct bytes after, struct dentry **found, size_t max);

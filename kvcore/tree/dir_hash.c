@@ -271,8 +271,10 @@ void dir_hash_fetch(const struct dir_hash *hash, struct bytes name, unsigned ste
         return;
     }
     size_t at = segment_next(segment, tag_of(cookie), 0);
-    if (at == segment->count)
+    if (at == segment->count) { /* a new name would go there */
+        __builtin_prefetch(&segment_entries(segment)[at], 1);
         return;
+    }
     struct dentry **entry = &segment_entries(segment)[at];
     if (steps_left == 2)
         __builtin_prefetch(entry);
@@ -323,12 +325,12 @@ void dir_hash_replace(struct dir_hash *hash, const struct dentry *was, struct de
 /* Scanning */
 
 /* The first of `count` sorted entries whose cookie is > `cookie`. */
-static size_t place_above(const struct dir_hash *hash, struct dentry **sorted, size_t count, uint64_t cookie)
+static size_t place_above(const struct dir_found *sorted, size_t count, uint64_t cookie)
 {
     size_t low = 0, high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (cookie_of(hash, sorted[middle]) > cookie)
+        if (sorted[middle].cookie > cookie)
             high = middle;
         else
             low = middle + 1;
@@ -339,7 +341,7 @@ static size_t place_above(const struct dir_hash *hash, struct dentry **sorted, s
 /* The lowest entries of a segment with a cookie > after, at most `room` (> 0), sorted. Where not all fit, the
  * cookie of the lowest left out is *ret_cut, and all entries of that cookie are left out. */
 static size_t scan_segment(const struct dir_hash *hash, const struct segment *segment, uint64_t after,
-                           struct dentry **found, size_t room, uint64_t *ret_cut)
+                           struct dir_found *found, size_t room, uint64_t *ret_cut)
 {
     size_t count = 0;
     uint64_t cut = UINT64_MAX;
@@ -349,22 +351,22 @@ static size_t scan_segment(const struct dir_hash *hash, const struct segment *se
         uint64_t cookie = cookie_of(hash, dentry);
         if (cookie <= after || cookie >= cut)
             continue;
-        size_t place = place_above(hash, found, count, cookie);
+        size_t place = place_above(found, count, cookie);
         if (count == room) {
-            cut = place == count ? cookie : cookie_of(hash, found[count - 1]);
+            cut = place == count ? cookie : found[count - 1].cookie;
             if (place == count)
                 continue;
             count--;
         }
         memmove(found + place + 1, found + place, (count - place) * sizeof(*found));
-        found[place] = dentry;
+        found[place] = (struct dir_found){cookie, dentry};
         count++;
     }
     *ret_cut = cut;
-    return cut == UINT64_MAX ? count : place_above(hash, found, count, cut - 1);
+    return cut == UINT64_MAX ? count : place_above(found, count, cut - 1);
 }
 
-size_t dir_hash_scan(const struct dir_hash *hash, uint64_t after, struct dentry **found, size_t max)
+size_t dir_hash_scan(const struct dir_hash *hash, uint64_t after, struct dir_found *found, size_t max)
 {
     if (hash->count == 0 || after >= INT64_MAX)
         return 0;

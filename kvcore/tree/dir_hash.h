@@ -7,6 +7,7 @@
 
 struct dentry;
 struct dir;
+struct dir_found;
 struct segment;
 
 struct dir_hash {
@@ -32,7 +33,7 @@ int dir_hash_insert(struct dir_hash *hash, struct mem *mem, struct dentry *dentr
 void dir_hash_remove(struct dir_hash *hash, struct mem *mem, struct dentry *dentry);
 void dir_hash_replace(struct dir_hash *hash, const struct dentry *was, struct dentry *now);
 uint64_t dir_hash_cookie(const struct dir_hash *hash, struct bytes name);
-size_t dir_hash_scan(const struct dir_hash *hash, uint64_t after, struct dentry **found, size_t max);
+size_t dir_hash_scan(const struct dir_hash *hash, uint64_t after, struct dir_found *found, size_t max);
 /* All dentries, hash->count of them, in no useful order. */
 void dir_hash_all(const struct dir_hash *hash, struct dentry **ret_list);
 

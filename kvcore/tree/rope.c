@@ -502,12 +502,34 @@ int rope_share_part(const struct rope *rope, struct mem *mem, uint64_t offset, u
     struct chunk *chunk;
     uint64_t number = offset / CHUNK_BYTES;
     for (; (chunk = chunk_next(rope, number, &number)) && number * CHUNK_BYTES < offset + length; number++) {
-        int rc = put_chunk(&copy, mem, number, chunk_share(chunk));
+        int rc = 0;
+        if (copy.chunked)
+            rc = radix_set(&copy.chunks, mem, number, chunk);
+        else
+            copy.block = chunk;
         if (rc < 0) {
             rope_close(&copy, mem);
             return rc;
         }
+        copy.stored += chunk_share(chunk)->capacity;
     }
     *ret_copy = copy;
     return 0;
+}
+
+struct chunk *rope_next_chunk(const struct rope *rope, uint64_t from, uint64_t *ret_number)
+{
+    return chunk_next(rope, from, ret_number);
+}
+
+int rope_restore(struct rope *rope, struct mem *mem, uint64_t number, struct bytes data)
+{
+    if (data.len == 0 || data.len > CHUNK_BYTES || number > rope->size / CHUNK_BYTES ||
+        number * CHUNK_BYTES + data.len > rope->size || chunk_at(rope, number))
+        return -EINVAL;
+    struct chunk *chunk = chunk_new(mem, data.len);
+    if (!chunk)
+        return -ENOMEM;
+    chunk_write(chunk, 0, data);
+    return put_chunk(rope, mem, number, chunk);
 }

@@ -70,4 +70,12 @@ int rope_share(const struct rope *rope, struct mem *mem, struct rope *ret_copy);
 /* The same for [offset, offset + length) alone: as long as `rope`, and outside of that range maybe a hole. */
 int rope_share_part(const struct rope *rope, struct mem *mem, uint64_t offset, uint64_t length, struct rope *ret_copy);
 
+/* CHUNK BY CHUNK, as a snapshot keeps a value. The first chunk from number `from` on, its number in *ret_number; NULL:
+ * there is none. Borrowed; chunk_share keeps it. */
+struct chunk *rope_next_chunk(const struct rope *rope, uint64_t from, uint64_t *ret_number);
+
+/* Puts a chunk of these bytes where there is none, in a rope that has its size already (rope_truncate). -EINVAL: none
+ * may lie there; -ENOMEM (unchanged). */
+int rope_restore(struct rope *rope, struct mem *mem, uint64_t number, struct bytes data);
+
 #endif

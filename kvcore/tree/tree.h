@@ -39,7 +39,8 @@ struct tree {
     struct node *root;
     uint64_t node_count;
     struct expiry expiry;
-    struct bulk *bulk; /* NULL: none is on */
+    struct bulk *bulk;            /* NULL: none is on */
+    struct tree_watcher *watcher; /* NULL: nobody watches (watcher.h) */
     struct tree_slot slots[SLOTS];
 };
 

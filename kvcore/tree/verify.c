@@ -25,8 +25,9 @@ static uint32_t verify_dir(const struct tree *tree, const struct node *dir)
         seen += count;
     }
     CHECK(seen == dir_count(node_dir(dir)));
-    for (uint64_t after = 0; (count = dir_scan(node_dir(dir), after, page, PAGE)); seen -= count)
-        after = dir_cookie(node_dir(dir), dentry_name(page[count - 1]));
+    struct dir_found found[PAGE];
+    for (uint64_t after = 0; (count = dir_scan(node_dir(dir), after, found, PAGE)); seen -= count)
+        after = found[count - 1].cookie;
     CHECK(seen == 0);
     return subdirs;
 }

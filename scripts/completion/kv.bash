@@ -37,6 +37,7 @@ _kv() {
     for ((i = 1; i < ${#words[@]} - 1; i++)); do
         word=${words[i]}
         case $word in
+        --durability) i=$((i + 1)) ;;
         -s | --store | --password-file) store+=("$word" "${words[++i]}") ;;
         --timeout) ((++i)) ;;
         --store=* | --password-file=*) store+=("$word") ;;
@@ -49,7 +50,8 @@ _kv() {
         mapfile -t COMPREPLY < <(compgen -W 'kv:// kv+unix://' -- "$cur" && compgen -d -- "$cur")
         compopt -o nospace
         ;;
-    --password-file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+    --durability) mapfile -t COMPREPLY < <(compgen -W 'written synced' -- "$cur") ;;
+    --password-file | --repair) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     --timeout | --ttl | --limit | --after | --depth | --if-version | --mode | -m) ;;
     *)
         if [[ $cur == -* ]]; then
@@ -58,9 +60,9 @@ _kv() {
             mapfile -t COMPREPLY < <(compgen -W "$(command kv help | sed -nE '/^Commands:/,/^$/s/^  ([a-z]+) .*/\1/p')" -- "$cur")
         else
             case $command in
-            import | export | dump | load) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+            import | export | dump | load | check) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
             esac
-            [[ $command == dump || $command == load ]] || _kv_keys
+            [[ $command == dump || $command == load || $command == check ]] || _kv_keys
         fi
         ;;
     esac

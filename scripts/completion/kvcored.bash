@@ -6,7 +6,10 @@ _kvcored() {
     --dir | -d) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$cur") ;;
     --maxmemory-policy) mapfile -t COMPREPLY < <(compgen -W 'noeviction allkeys-lru allkeys-lfu volatile-ttl' -- "$cur") ;;
-    --listen | -l | --maxmemory | --max-connections | --lease) ;;
+    --durability) mapfile -t COMPREPLY < <(compgen -W 'memory written synced' -- "$cur") ;;
+    --persistence) mapfile -t COMPREPLY < <(compgen -W 'log+snapshots log snapshots none' -- "$cur") ;;
+    --snapshot-at-exit) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur") ;;
+    --save | --keep-snapshots | --listen | -l | --maxmemory | --max-connections | --lease) ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$(command kvcored --help | grep -oE -- '--[a-z][a-z-]*')" -- "$cur") ;;
     esac
 }

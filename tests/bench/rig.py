@@ -13,6 +13,11 @@ PASSTHROUGH = "/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c"
 START_SECONDS = 10
 
 
+def tool(name):
+    """A program of tests/bench, which `make bench` has built."""
+    return os.path.join(os.path.dirname(BIN), "tests/bench", name)
+
+
 class Subject:
     """A place to run a load in, and the daemon behind it."""
 

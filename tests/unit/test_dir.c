@@ -186,15 +186,16 @@ static void expect_listing(const struct model *model, size_t page)
 /* One page; every entry is there, beyond `after` and in order. Returns the position for the next, 0 at the end. */
 static uint64_t scan_page(struct model *model, uint64_t after, size_t max)
 {
-    static struct dentry *found[PAGE_MAX];
+    static struct dir_found found[PAGE_MAX];
     size_t count = dir_scan(model->dir, after, found, max);
     assert_true(count <= max);
     uint64_t cookie = after;
     for (size_t at = 0; at < count; at++) {
-        size_t i = index_of(model, found[at]);
+        size_t i = index_of(model, found[at].dentry);
         assert_true(model->is_there[i]);
         model->seen[i]++;
-        uint64_t next = dir_cookie(model->dir, dentry_name(found[at]));
+        uint64_t next = found[at].cookie;
+        assert_true(next == dir_cookie(model->dir, dentry_name(found[at].dentry)));
         assert_true(next > after && next >= cookie);
         cookie = next;
     }
@@ -227,9 +228,10 @@ static void an_empty_directory_holds_nothing(void **state)
     struct mem mem = {0};
     struct dir *dir = dir_new(&mem, 1);
     struct dentry *found[64];
+    struct dir_found scanned[64];
     assert_int_equal(dir_count(dir), 0);
     assert_null(dir_find(dir, bytes_of("a")));
-    assert_int_equal(dir_scan(dir, 0, found, 64), 0);
+    assert_int_equal(dir_scan(dir, 0, scanned, 64), 0);
     assert_int_equal(dir_list(dir, (struct bytes){0}, found, 64), 0);
     assert_int_equal(dir_list(dir, bytes_of("a"), found, 64), 0);
     dir_free(dir, &mem);
@@ -421,7 +423,7 @@ static void equal_cookies_beyond_a_page_end_the_scan_rather_than_repeat(void **s
     (void)state;
     struct chance chance = chance_start(__func__);
     static struct model model;
-    static struct dentry *found[PAGE_MAX];
+    static struct dir_found found[PAGE_MAX];
     model_init(&model, &chance, hash_one_value);
     for (size_t i = 0; i < 200; i++)
         add(&model, i);
@@ -444,7 +446,7 @@ static void cookies_keep_to_their_range(void **state)
     (void)state;
     struct mem mem = {0};
     struct dir *dir = dir_new_hashed_by(&mem, 0, hash_zero_to_seven_or_most);
-    struct dentry *found[64];
+    struct dir_found found[64];
     assert_int_equal(dir_cookie(dir, bytes_of("0")), DIR_COOKIE_FIRST);
     assert_int_equal(dir_cookie(dir, bytes_of("5")), DIR_COOKIE_FIRST);
     assert_int_equal(dir_cookie(dir, bytes_of("x")), INT64_MAX);

@@ -1,6 +1,6 @@
 /* A reply of one's own: what was borrowed for a callback, kept beyond it. */
-#ifndef KV_CLIENT_REPLY_COPY_H
-#define KV_CLIENT_REPLY_COPY_H
+#ifndef KV_RPC_REPLY_COPY_H
+#define KV_RPC_REPLY_COPY_H
 
 #include "kvcore/base/buf.h"
 #include "kvcore/rpc/request.h"

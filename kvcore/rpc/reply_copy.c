@@ -1,4 +1,4 @@
-#include "kvcore/client/reply_copy.h"
+#include "kvcore/rpc/reply_copy.h"
 
 #include "kvcore/base/error.h"
 

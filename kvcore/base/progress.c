@@ -1,16 +1,16 @@
-#include "kvcore/tools/progress.h"
+#include "kvcore/base/progress.h"
+
+#include "kvcore/base/clock.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include <uv.h>
-
 enum { SHOW_NS = 200000000, BAR_CELLS = 24 };
 
 void progress_begin(struct progress *progress, const char *what, bool quiet)
 {
-    uint64_t now_ns = uv_hrtime();
+    uint64_t now_ns = (uint64_t)clock_mono_ms(clock_system()) * 1000000;
     *progress = (struct progress){
         .what = what, .wanted = !quiet && isatty(STDERR_FILENO), .started_ns = now_ns, .shown_ns = now_ns};
 }
@@ -39,21 +39,36 @@ static void show_bar(uint64_t bytes, uint64_t total_bytes, double seconds)
         fprintf(stderr, ", %.0f s left", seconds * (1 - part) / part);
 }
 
+/* Is it time again? Then the line is begun. */
+static bool begin_line(struct progress *progress, double *ret_seconds)
+{
+    uint64_t now_ns = (uint64_t)clock_mono_ms(clock_system()) * 1000000;
+    if (!progress->wanted || now_ns - progress->shown_ns < SHOW_NS)
+        return false;
+    fprintf(stderr, "\r\033[K%s:", progress->what);
+    progress->shown_ns = now_ns;
+    progress->shown = true;
+    *ret_seconds = (double)(now_ns - progress->started_ns) / 1e9;
+    return true;
+}
+
 void progress_show(struct progress *progress, uint64_t items, uint64_t bytes, uint64_t total_bytes)
 {
-    if (!progress->wanted)
+    double seconds;
+    if (!begin_line(progress, &seconds))
         return;
-    uint64_t now_ns = uv_hrtime();
-    if (now_ns - progress->shown_ns < SHOW_NS)
-        return;
-    double seconds = (double)(now_ns - progress->started_ns) / 1e9;
-    fprintf(stderr, "\r\033[K%s: %" PRIu64 " entries, %s", progress->what, items, progress_size(bytes).text);
+    fprintf(stderr, " %" PRIu64 " entries, %s", items, progress_size(bytes).text);
     if (total_bytes)
         show_bar(bytes, total_bytes, seconds);
     else
         fprintf(stderr, ", %s/s", progress_size((uint64_t)((double)bytes / seconds)).text);
-    progress->shown_ns = now_ns;
-    progress->shown = true;
+}
+
+void progress_show_part(struct progress *progress, uint64_t done, uint64_t total)
+{
+    double seconds;
+    if (total && begin_line(progress, &seconds))
+        show_bar(done, total, seconds);
 }
 
 void progress_clear(struct progress *progress)
