@@ -167,7 +167,7 @@ leased() {
         wait "$pid" || { cat "$T/hammer.log" && return 1; }
     done
     # A deadlock would have lasted a lease, and ended with a session lost.
-    [ "$(lapsed)" = 0 ]
+    [ "$(lapsed)" -eq 0 ]
     diff <(ls "$A") <(ls "$B")
     diff <(ls "$A") <(kv ls)
 }

@@ -70,9 +70,9 @@ ended_by() {
     done
 }
 
-@test "a signal that a program handles ends its wait too, in the middle of a read and of a write" {
+@test "a signal that a program handles ends its wait too, in the middle of a write and of a sync" {
     local call
-    for call in 'os.read(fd, 1)' 'os.write(fd, b"x")' 'os.fsync(fd)'; do
+    for call in 'os.write(fd, b"x")' 'os.fsync(fd)'; do
         start_server
         M=$T/mnt
         mount_kvfs "$KV_STORE" "$M"
@@ -93,6 +93,23 @@ except KeyboardInterrupt:
         kill -CONT "$SERVER_PID"
         stop_server
     done
+}
+
+@test "a read that waits for bytes of a file that the kernel knows ends with the program" {
+    start_server
+    M=$T/mnt
+    mount_kvfs "$KV_STORE" "$M"
+    kv set file v
+    stat "$M/file"
+    kill -STOP "$SERVER_PID"
+    env --default-signal=INT cat "$M/file" >"$T/out" 2>"$T/err" </dev/null 3>&- &
+    WAITER=$!
+    waits_for_page() { waits_for_mount "$WAITER" || grep -qsE 'folio|page' "/proc/$WAITER/wchan" "/proc/$WAITER/stack"; }
+    wait_until waits_for_page
+    kill -INT "$WAITER"
+    ended_by 130
+    fusermount3 -u "$M"
+    kill -CONT "$SERVER_PID"
 }
 
 @test "the mount works again after requests have been given up" {
