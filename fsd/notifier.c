@@ -17,12 +17,13 @@ struct notice {
 };
 
 /* An inode or a name that the kernel does not know is no error: there is nothing to drop. */
-static void tell(struct fuse_session *session, const struct notice *notice, const char *name)
+static void tell(struct notifier *notifier, const struct notice *notice, const char *name)
 {
+    struct fuse_session *session = notifier->session;
     if (notice->name_bytes)
         fuse_lowlevel_notify_inval_entry(session, ino_of_id(notice->id), name, notice->name_bytes - 1);
-    else
-        fuse_lowlevel_notify_inval_inode(session, ino_of_id(notice->id), notice->data ? 0 : -1, 0);
+    else if (fuse_lowlevel_notify_inval_inode(session, ino_of_id(notice->id), notice->data ? 0 : -1, 0) == -ENOENT)
+        notifier->missed = true;
 }
 
 static void tell_all(struct notifier *notifier, const struct buf *told)
@@ -30,7 +31,7 @@ static void tell_all(struct notifier *notifier, const struct buf *told)
     struct notice notice;
     for (size_t at = 0; at < told->len && !notifier->stopping; at += sizeof notice + notice.name_bytes) {
         memcpy(&notice, told->data + at, sizeof notice);
-        tell(notifier->session, &notice, told->data + at + sizeof notice);
+        tell(notifier, &notice, told->data + at + sizeof notice);
     }
 }
 
@@ -84,6 +85,8 @@ static void on_async(uv_async_t *async)
         notifier->on_told(notifier->user);
     }
 }
+
+bool notifier_missed(struct notifier *notifier) { return atomic_exchange(&notifier->missed, false); }
 
 static bool add(struct notifier *notifier, const struct notice *notice, struct bytes name)
 {

@@ -23,7 +23,8 @@ struct notifier {
     uv_mutex_t mutex;
     uv_cond_t work; /* there is something to tell, or it is time to end */
     struct buf waiting;
-    bool telling; /* the thread is at it */
+    bool telling;       /* the thread is at it */
+    atomic_bool missed; /* the kernel did not know an inode */
     bool started;
     bool ended; /* the thread is about to return */
     atomic_bool stopping;
@@ -44,6 +45,8 @@ bool notifier_stop(struct notifier *notifier, void (*on_stopped)(void *user));
 /* The node's attributes have changed, and with `data` its bytes. False: nothing will be told (not started, or the bound
  * is reached). */
 bool notifier_inode(struct notifier *notifier, uint64_t id, bool data);
+/* Has the kernel not known an inode that it was told of, since this was asked last? */
+bool notifier_missed(struct notifier *notifier);
 /* What the name in this directory leads to has changed, and so has the directory. */
 bool notifier_entry(struct notifier *notifier, uint64_t dir, struct bytes name);
 

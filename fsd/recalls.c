@@ -98,10 +98,9 @@ void recalls_held(struct recalls *recalls, bool held)
     if (held)
         return;
     recalls->lost++;
-    recalls->ticket = 0; /* whom it was to be told has ended the session */
-    forget_waiting(recalls);
     if (recalls->started)
         expire_all(recalls);
+    acknowledge(recalls); /* should the session live: nothing old is shown any more */
 }
 
 static void on_stuck(uv_timer_t *timer)
@@ -152,4 +151,11 @@ void recalls_take(struct recalls *recalls, const struct kv_recall *recall)
     }
 }
 
-void recalls_told(struct recalls *recalls) { acknowledge(recalls); }
+/* An inode that the kernel did not know it may just be making, from an answer that it has and has not taken in: under a
+ * new epoch the name leads nowhere until it is looked up again. */
+void recalls_told(struct recalls *recalls)
+{
+    if (notifier_missed(recalls->notifier) && recalls->fs->keeps_entries)
+        epoch_begins(recalls->fs);
+    acknowledge(recalls);
+}

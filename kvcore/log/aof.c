@@ -230,6 +230,10 @@ int aof_write_pending(struct aof *aof)
     if (aof->pending.len == from)
         return 0;
     int rc = write_bytes(aof, bytes_make(aof->pending.data + from, aof->pending.len - from));
+    if (is_no_room(rc) && aof->pending.len == MARK_BYTES) { /* nothing but a mark: it can wait */
+        aof->stuck = 0;
+        return 0;
+    }
     if (rc < 0)
         return rc;
     aof->marked = synced;
@@ -274,8 +278,7 @@ int aof_append(struct aof *aof, uint64_t index, struct bytes record)
     return rc;
 }
 
-/* Goes on in a new segment although the current one has lost something. */
-static int mend(struct aof *aof)
+int aof_mend(struct aof *aof)
 {
     uint64_t appended = aof_appended(aof);
     int rc = aof_begin_segment(aof, appended, true);
@@ -297,9 +300,9 @@ static int mend(struct aof *aof)
 
 int aof_rotate(struct aof *aof)
 {
-    if (aof_error(aof) < 0)
-        return mend(aof);
-    int rc = aof_write_pending(aof);
+    int rc = aof_error(aof);
+    if (rc == 0)
+        rc = aof_write_pending(aof);
     if (rc < 0 || aof->current->first_index > aof_appended(aof)) /* or it holds nothing yet */
         return rc;
     return aof_begin_segment(aof, aof_synced(aof), false);

@@ -16,7 +16,7 @@
  *
  * FAILURE. A write that fails for want of room all the same (-ENOSPC, -EDQUOT) keeps what waits; the next aof_write
  * tries again. Any other write or sync that fails leaves the log broken: it takes no record any more, and every call
- * says so with the first error, until aof_rotate to a new segment behind a snapshot that holds all (a failed fsync
+ * says so with the first error, until aof_mend begins a new segment behind a snapshot that holds all (a failed fsync
  * cannot be tried again: the kernel may have dropped the pages; fsync(2)). That snapshot must be safely on disk before
  * aof_rotate: what the broken segment has lost is nowhere else.
  */
@@ -65,9 +65,12 @@ uint64_t aof_synced(const struct aof *aof);
 uint64_t aof_bytes(const struct aof *aof); /* of all segments that are there */
 int aof_error(const struct aof *aof);      /* 0: it works */
 
-/* Begins a new segment, behind what was appended: a snapshot of this instant makes all before it unneeded. Also mends a
- * broken log: what it lost is in the snapshot. Does not wait for the disk. */
+/* Begins a new segment, behind what was appended: a snapshot of this instant makes all before it unneeded. Does not
+ * wait for the disk. A broken log stays broken. */
 int aof_rotate(struct aof *aof);
+/* Goes on in a new segment although the log is broken: only when a snapshot of all that was appended is safely on disk,
+ * since what the broken segment has lost is nowhere else. */
+int aof_mend(struct aof *aof);
 /* Removes segments that hold nothing after `index`. From either thread. */
 int aof_remove_until(struct aof *aof, uint64_t index);
 

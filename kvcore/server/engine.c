@@ -43,7 +43,7 @@ static void on_effect(struct store_sink *sink, const struct session *from, const
 {
     (void)from;
     struct engine *engine = (struct engine *)((char *)sink - offsetof(struct engine, expiry_sink));
-    if (effect->kind == EFFECT_EXPIRE && !uv_is_active((uv_handle_t *)&engine->expiry_timer))
+    if (effect->kind == EFFECT_EXPIRE && !engine->closing && !uv_is_active((uv_handle_t *)&engine->expiry_timer))
         uv_timer_start(&engine->expiry_timer, on_expiry_timer, EXPIRY_PERIOD_MS, EXPIRY_PERIOD_MS);
 }
 
@@ -367,6 +367,8 @@ static void on_load_timer_closed(uv_handle_t *handle)
 static void on_journal_closed(void *user)
 {
     struct engine *engine = user;
+    engine->has_journal = false;
+    engine->store.backing = NULL;
     uv_close((uv_handle_t *)&engine->load_timer, on_load_timer_closed);
 }
 
@@ -384,6 +386,8 @@ void engine_close(struct engine *engine, void (*on_closed)(void *user), void *us
 {
     engine->on_closed = on_closed;
     engine->user = user;
+    engine->closing = true; /* from here on time changes nothing any more: the log is about to end */
+    uv_timer_stop(&engine->expiry_timer);
     if (engine->has_snapshots)
         snapshots_close(&engine->snapshots, on_snapshots_closed, engine);
     else

@@ -48,7 +48,7 @@ struct engine {
     struct disk *disk;      /* NULL: nothing is kept */
     struct journal journal; /* with has_journal */
     struct snapshots snapshots;
-    bool has_journal, has_snapshots;
+    bool has_journal, has_snapshots, closing;
     struct coherence coherence; /* where leases are given */
     struct store_backing backing;
     struct store_info_source info;

@@ -99,14 +99,15 @@ int journal_room(struct journal *journal, uint64_t bytes, bool shrinks, struct k
     return reply ? kv_reply_fail(reply, rc, "%s", text) : rc;
 }
 
-int journal_mend(struct journal *journal)
+int journal_mend(struct journal *journal, uint64_t snapshot_index)
 {
-    if (journal_error(journal) == 0)
+    if (journal_error(journal) == 0 || snapshot_index < aof_appended(journal->aof))
         return 0;
-    int rc = aof_rotate(journal->aof);
+    int rc = aof_mend(journal->aof);
     if (rc < 0)
         return rc;
     journal->told = false;
+    gate_open(&journal->gate, aof_synced(journal->aof));
     log_info("the log is mended: it goes on behind record %llu", (unsigned long long)aof_appended(journal->aof));
     return 0;
 }
@@ -175,7 +176,8 @@ int journal_write(struct journal *journal)
     uint64_t before = aof_written(journal->aof), wanted = aof_appended(journal->aof);
     int rc = aof_write(journal->aof);
     journal->writes += before != wanted;
-    if (rc < 0 && before != wanted && (!journal->told || journal->gate.first))
+    bool lost = before != wanted && !journal->told;
+    if (rc < 0 && (lost || (journal->gate.first && (before != wanted || journal_error(journal) < 0))))
         fail(journal, rc);
     else if (rc == 0 && journal_error(journal) == 0)
         journal->told = false;
@@ -270,6 +272,7 @@ static void handle_closed(struct journal *journal)
 
 void journal_close(struct journal *journal, void (*on_closed)(void *user), void *user)
 {
+    CHECK(!journal->recording);
     journal->on_closed = on_closed;
     journal->user = user;
     gate_fail(&journal->gate, -ECANCELED);

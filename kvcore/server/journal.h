@@ -86,7 +86,7 @@ void journal_add_info(const struct journal *journal, struct kv_fields *fields);
 int journal_error(const struct journal *journal);
 /* A text for who is refused. */
 void journal_explain(int error, char *text, size_t text_bytes);
-/* The snapshot that holds all of the store is safely on disk: goes on, if the log was broken. */
-int journal_mend(struct journal *journal);
+/* A snapshot of this index is safely on disk: goes on, if the log was broken and the snapshot has all that it lost. */
+int journal_mend(struct journal *journal, uint64_t snapshot_index);
 
 #endif

@@ -83,10 +83,11 @@ static const struct kv_reply *submit(struct backend *backend, const struct kv_re
     struct journal *journal = engine_journal(&local->engine);
     store_execute(&local->engine.store, &local->session, request, &local->reply);
     struct store_wait wait = local->engine.store.wait;
-    if (!journal || wait.level == DURABILITY_MEMORY)
+    if (!journal || local->engine.store.options.durability == DURABILITY_MEMORY)
         return &local->reply;
     switch (journal_judge(journal, &wait)) {
     case JOURNAL_LEAVES:
+        journal_write(journal); /* it may tell of a change of a client's that is not written yet */
         return &local->reply;
     case JOURNAL_SYNCS:
         return park(local, call, &wait);

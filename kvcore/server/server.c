@@ -12,7 +12,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { LISTEN_BACKLOG = 1024, REFUSED_LOG_MS = 10000 };
+enum {
+    LISTEN_BACKLOG = 1024,
+    REFUSED_LOG_MS = 10000,
+    HELD_ANSWER_BYTES = 256, /* what there is around one that waits for recalls */
+};
 
 union stream {
     uv_handle_t handle;
@@ -185,6 +189,13 @@ static void answer(struct peer *peer, uint32_t id, struct kv_reply *reply, const
         conn_close(&peer->conn, rc);
 }
 
+/* What an answer that waits for recalls counts of what its connection may be owed. Not one of a mount: it must be read
+ * on from, since what it sends may be what others wait for. */
+static uint64_t held_bytes(const struct peer *peer, const struct wait *wait)
+{
+    return peer->session.member.joined ? 0 : wait->answer.len + HELD_ANSWER_BYTES;
+}
+
 /* First until every cache has let go of the old, then until it is safe on disk. */
 static void answer_when_recalled(struct peer *peer, uint32_t id, struct kv_reply *reply, struct wait *wait,
                                  const struct store_wait *safe)
@@ -195,11 +206,13 @@ static void answer_when_recalled(struct peer *peer, uint32_t id, struct kv_reply
     int rc = waiting_encode(&wait->answer, id, reply);
     if (rc < 0)
         conn_close(&peer->conn, rc);
+    peer->conn.parked_bytes += held_bytes(peer, wait);
 }
 
 static void answer_recalled(const struct wait *wait)
 {
     struct peer *peer = wait->owner;
+    peer->conn.parked_bytes -= held_bytes(peer, wait);
     int rc = waiting_take(&peer->waiting, wait->id, buf_bytes(&wait->answer), &wait->safe);
     if (rc < 0)
         conn_close(&peer->conn, rc);
@@ -208,6 +221,14 @@ static void answer_recalled(const struct wait *wait)
 }
 
 void server_hold_answers(struct server *server, bool held) { conn_hub_cork(&server->hub, held); }
+
+/* Whatever becomes of its own answer, nobody is told of a change before it is written. */
+static void gather_unwritten(struct server *server)
+{
+    const struct journal *journal = server->waiting_room.journal;
+    if (journal && aof_written(journal->aof) < aof_appended(journal->aof))
+        server->hub.gathers = true;
+}
 
 static void on_message(struct conn *conn, const struct message *message)
 {
@@ -228,6 +249,7 @@ static void on_message(struct conn *conn, const struct message *message)
         store_execute(server->store, &peer->session, &message->request, &server->reply);
         safe = server->store->wait;
         wait = server->store->wait_recall;
+        gather_unwritten(server);
     }
     if (message->type != MESSAGE_REQUEST)
         return;

@@ -109,7 +109,8 @@ static void finish_good(struct snapshots *snapshots)
     log_info("snapshot of index %llu (%s): %llu nodes, %llu bytes, %lld ms", (unsigned long long)result->index,
              reason_text(snapshots->reason), (unsigned long long)result->nodes, (unsigned long long)result->bytes,
              (long long)snapshots->took_ms);
-    int rc = snapshots->journal ? journal_mend(snapshots->journal) : 0;
+    snapshots->log_bytes_then = snapshots->log_bytes_begun;
+    int rc = snapshots->journal ? journal_mend(snapshots->journal, result->index) : 0;
     if (rc < 0) {
         log_error("the log cannot be mended: %s; it is tried again in %d s", error_text(rc), SNAPSHOTS_RETRY_MS / 1000);
         state->failed_ms = now_ms(snapshots);
@@ -189,11 +190,9 @@ static int begin(struct snapshots *snapshots, enum snapshot_reason reason)
         .epoch = journal ? journal->epoch : 0, .index = store->index, .time_ns = store->last_time_ns};
     snapshots->reason = reason;
     snapshots->begun_ms = now_ms(snapshots);
-    if (journal && journal_error(journal) == 0) {
-        journal_write(journal);
+    if (journal && journal_write(journal) == 0)
         (void)aof_rotate(journal->aof);
-    }
-    snapshots->log_bytes_then = journal ? journal->bytes : 0;
+    snapshots->log_bytes_begun = journal ? journal->bytes : 0;
     return snapshot_start(store->tree, snapshots->disk, &snapshots->info, &snapshots->current);
 }
 

@@ -84,7 +84,8 @@ struct snapshots {
     enum snapshot_reason reason;
     int64_t begun_ms, took_ms;
     uint64_t log_bytes_then;
-    int walk; /* enum snapshot_state: what the last slice said */
+    uint64_t log_bytes_begun; /* the same, of the one under way */
+    int walk;                 /* enum snapshot_state: what the last slice said */
     uv_idle_t walker;
     uv_timer_t timer;
     uv_work_t work;

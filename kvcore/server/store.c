@@ -316,8 +316,11 @@ void store_execute(struct store *store, struct session *session, const struct kv
     }
     if (store->tree->expiry.count)
         store_expire(store, EXPIRE_PER_REQUEST);
-    if (info->flags & KV_OP_W && admit(store, request, reply) < 0)
+    if (info->flags & KV_OP_W && admit(store, request, reply) < 0) {
+        if (store->coherence) /* what has expired may have to be recalled all the same */
+            store->wait_recall = coherence_end(store->coherence, request, reply);
         return;
+    }
     if (store->evict.policy != EVICT_NONE && info->flags & KV_OP_W)
         make_room(store, request);
     struct exec exec = exec_begin(store, session, request, reply);
