@@ -113,7 +113,7 @@ stress: all
 ROUNDS ?= 100
 crash: all
 	@KV_BUILD='$(BUILD)' SAN='$(SAN)' ROUNDS='$(ROUNDS)' KV_TEST_SEED='$(SEED)' KV_TEST_TIMEOUT_S=86400 \
-		tests/run tests/crash/crash.bats
+		tests/run tests/crash/crash.bats tests/crash/crash_mounted.bats
 
 bench: all $(BENCH_TOOLS)
 	@KV_BIN='$(CURDIR)/$(BIN)' scripts/bench

@@ -18,6 +18,7 @@
 #define FUSE_USE_VERSION 312
 #endif
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 
 enum {
     OWN_SNAPSHOTS_MAX = 256, /* texts that the kernel has not forgotten; past that a lookup is ENFILE */
@@ -35,7 +36,8 @@ struct own_snapshot {
 struct own {
     char *config; /* what the options were; NULL: nothing is known */
     uint64_t calls[OWN_OPCODES];
-    uint64_t bytes_in, bytes_out; /* between the kernel and us */
+    uint64_t bytes_in;              /* from the kernel */
+    atomic_uint_fast64_t bytes_out; /* to it; the notifier's thread writes, too */
     unsigned next;
     struct own_snapshot snapshots[OWN_SNAPSHOTS_MAX];
 };

@@ -81,7 +81,8 @@ struct effect {
 
     /* Results, not part of the effect: the node created, linked, renamed or changed, or what an unlink left of it (its
      * address now; NULL: gone); the id of a node without a name that this effect has made held, or 0; of a rename, the
-     * id of the node that was replaced or changed places, or 0; of an unlink or rmdir, of the node that had the name. */
+     * id of the node that was replaced or changed places, or 0; of an unlink or rmdir, of the node that had the name.
+     */
     struct node *ret_node;
     uint64_t ret_held;
     uint64_t ret_other;

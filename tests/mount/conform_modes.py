@@ -95,14 +95,16 @@ def setid():
             for action, function in actions.items():
                 if action == "chown nothing" and who == "alice" and uid != ALICE:
                     continue  # kvfs(8), LIMITS
-                for mode in modes:
-                    path = f"d/{who}-{whose}-{action}-{mode:o}"
+                paths = {mode: f"d/{who}-{whose}-{action}-{mode:o}" for mode in modes}
+                for mode, path in paths.items():
                     touch(path, b"content")
                     os.chown(path, uid, gid)
                     os.chmod(path, mode)
                     os.stat(path)
-                    enter(lambda: call(f"{action} by {who}, {whose} {mode:o}", quiet, function, path))
-                    show(path, "  then")
+                enter(lambda: [call(f"{action} by {who}, {whose} {mode:o}", quiet, function, path)
+                               for mode, path in paths.items()])
+                for mode, path in paths.items():
+                    show(path, f"  then {mode:o}")
                     os.unlink(path)
     for kind, maker in KINDS.items():
         for mode in (0o6777, 0o2767, 0o4644):

@@ -189,17 +189,14 @@ def inherited():
 def enforced():
     """The kernel goes by them."""
     os.chmod(".", 0o755)
-    for bits in ("r", "w", "x", "rw", "rx", "-"):
-        for mask in ("rwx", "r", "-"):
-            for who, (uid, gid, groups) in {"u:60001": (ALICE, ALICE, []), "g:60100": (BOB, BOB, [TEAM])}.items():
-                touch("file", b"content")
-                os.chmod("file", 0o600)
-                setfacl("-m", f"{who}:{bits},m::{mask}", "file")
-                label = f"{who}:{bits} mask {mask}"
-                as_user(uid, gid, lambda: (call(f"{label} read", read, "file"),
-                                           call(f"{label} write", opened, "file", os.O_WRONLY),
-                                           call(f"{label} execute", os.access, "file", os.X_OK)), groups)
-                os.unlink("file")
+    for who, (uid, gid, groups) in {"u:60001": (ALICE, ALICE, []), "g:60100": (BOB, BOB, [TEAM])}.items():
+        paths = [f"{who}:{bits} mask {mask}" for bits in ("r", "w", "x", "rw", "rx", "-") for mask in ("rwx", "r", "-")]
+        for path in paths:
+            touch(path, b"content")
+            os.chmod(path, 0o600)
+            setfacl("-m", path.replace(" mask ", ",m::"), path)
+        as_user(uid, gid, lambda: [(call(f"{path} read", read, path), call(f"{path} write", opened, path, os.O_WRONLY),
+                                    call(f"{path} execute", os.access, path, os.X_OK)) for path in paths], groups)
     os.mkdir("dir")
     os.chmod("dir", 0o700)
     setfacl("-m", "u:60001:rwx", "dir")

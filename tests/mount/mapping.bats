@@ -238,8 +238,9 @@ make_local() { : >"$T/local/$1"; }
 }
 
 @test "a value that expires is gone from the mount at that moment" {
-    kv set --ttl 300ms short v
+    kv set --ttl 1h short v
     is v cat "$M/short"
+    kv expire short 200ms
     wait_until [ ! -e "$M/short" ]
     says 1 'No such file' cat "$M/short"
     is '' ls -A "$M"

@@ -64,9 +64,12 @@ static void every_failing_allocation_leaves_the_tree_unchanged(void **state)
         model_follow(&model, tree, &effect, rc);
     }
     model_expect_equal(&model, tree);
+    /* Those that allocate nothing, or so seldom that the tests below have to see to it. */
+    const unsigned seldom = 1u << EFFECT_RMDIR | 1u << EFFECT_RELEASE | 1u << EFFECT_REMOVE_XATTR |
+                            1u << EFFECT_EXPIRE | 1u << EFFECT_PUNCH;
     for (unsigned kind = EFFECT_CREATE; kind < KINDS; kind++)
-        if (kind != EFFECT_RMDIR && kind != EFFECT_RELEASE && kind != EFFECT_REMOVE_XATTR)
-            assert_true(failed[kind] > 0);
+        if (!failed[kind] && !(seldom & 1u << kind))
+            fail_msg("no allocation of effect %u was made to fail", kind);
     model_close(&model);
     tree_free(tree);
 }
