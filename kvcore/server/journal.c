@@ -176,8 +176,8 @@ int journal_write(struct journal *journal)
     uint64_t before = aof_written(journal->aof), wanted = aof_appended(journal->aof);
     int rc = aof_write(journal->aof);
     journal->writes += before != wanted;
-    bool lost = before != wanted && !journal->told;
-    if (rc < 0 && (lost || (journal->gate.first && (before != wanted || journal_error(journal) < 0))))
+    bool matters = before != wanted || journal_error(journal) < 0; /* else it was a mark that found no room */
+    if (rc < 0 && matters && (!journal->told || journal->gate.first))
         fail(journal, rc);
     else if (rc == 0 && journal_error(journal) == 0)
         journal->told = false;
