@@ -271,7 +271,7 @@ static int read_keeping(const struct options *options, struct keeping *ret_keepi
 static int open_store(struct kvfs *kvfs, struct backend **ret_backend)
 {
     struct options *options = &kvfs->options;
-    char why[ERROR_TEXT_BYTES] = "out of memory";
+    char why[1024] = "out of memory";
     int rc;
     if (options->store.kind == ADDRESS_DIRECTORY) {
         struct keeping keeping;

@@ -51,6 +51,10 @@ static int write_gathered(struct snapshot_file *file, size_t length)
     if (rc == 0 && file->offset + length > file->allocated) {
         uint64_t more = length > ALLOCATE_BYTES ? length : ALLOCATE_BYTES;
         rc = disk_allocate(file->file, file->offset, more);
+        if (rc == -ENOSPC || rc == -EDQUOT) { /* a small disk: no more than is needed now */
+            more = length;
+            rc = disk_allocate(file->file, file->offset, more);
+        }
         file->allocated = file->offset + more;
     }
     if (rc == 0)

@@ -94,6 +94,7 @@ int journal_room(struct journal *journal, uint64_t bytes, bool shrinks, struct k
     if (rc == 0)
         return 0;
     journal->last_error = rc;
+    journal->full |= is_no_room(rc);
     journal_explain(rc, text, sizeof text);
     rc = is_no_room(rc) ? rc : -EIO;
     return reply ? kv_reply_fail(reply, rc, "%s", text) : rc;

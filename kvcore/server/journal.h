@@ -35,6 +35,7 @@ struct journal {
     uint64_t writes, syncs, bytes; /* so far: of records, for bytes */
     int last_error;                /* 0: none so far */
     uint64_t errors;
+    bool full; /* somebody was refused for want of room on the disk */
     /* The rest is private. */
     struct store_sink sink;
     struct gate gate;

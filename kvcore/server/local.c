@@ -83,7 +83,7 @@ static const struct kv_reply *submit(struct backend *backend, const struct kv_re
     struct journal *journal = engine_journal(&local->engine);
     store_execute(&local->engine.store, &local->session, request, &local->reply);
     struct store_wait wait = local->engine.store.wait;
-    if (!journal || local->engine.store.options.durability == DURABILITY_MEMORY)
+    if (!journal || (wait.level == DURABILITY_MEMORY && local->engine.store.options.durability == DURABILITY_MEMORY))
         return &local->reply;
     switch (journal_judge(journal, &wait)) {
     case JOURNAL_LEAVES:

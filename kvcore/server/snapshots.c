@@ -55,7 +55,7 @@ static void work_remove(uv_work_t *work)
     int rc = disk_list(snapshots->disk, on_name, &names);
     if (rc == 0 && names.count > 0) {
         qsort(names.index, names.count, sizeof *names.index, newest_first);
-        size_t keep = names.count < snapshots->policy.keep ? names.count : snapshots->policy.keep;
+        size_t keep = names.count < snapshots->keep ? names.count : snapshots->keep;
         if (snapshots->journal)
             rc = aof_remove_until(snapshots->journal->aof, names.index[keep - 1]);
         for (size_t i = names.count; rc == 0 && i-- > keep;) {
@@ -110,6 +110,10 @@ static void finish_good(struct snapshots *snapshots)
              reason_text(snapshots->reason), (unsigned long long)result->nodes, (unsigned long long)result->bytes,
              (long long)snapshots->took_ms);
     snapshots->log_bytes_then = snapshots->log_bytes_begun;
+    /* Where there is no room, writing goes before having an older one to fall back to. */
+    snapshots->keep = snapshots->journal && snapshots->journal->full ? 1 : snapshots->policy.keep;
+    if (snapshots->journal)
+        snapshots->journal->full = false;
     int rc = snapshots->journal ? journal_mend(snapshots->journal, result->index) : 0;
     if (rc < 0) {
         log_error("the log cannot be mended: %s; it is tried again in %d s", error_text(rc), SNAPSHOTS_RETRY_MS / 1000);
@@ -203,6 +207,7 @@ static const struct snapshots_state *state_now(struct snapshots *snapshots)
     struct snapshots_state *state = &snapshots->state;
     state->index = snapshots->store->index;
     state->log_broken = snapshots->journal && journal_error(snapshots->journal) < 0;
+    state->log_full = snapshots->journal && snapshots->journal->full;
     state->log_bytes = snapshots->journal ? snapshots->journal->bytes - snapshots->log_bytes_then : 0;
     return state;
 }

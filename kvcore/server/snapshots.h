@@ -57,6 +57,7 @@ struct snapshots_state {
     uint64_t wanted_index; /* somebody has asked for one that holds this */
     bool asked;
     bool log_broken;
+    bool log_full; /* there was no room on the disk for it: what a snapshot makes unneeded is room */
 };
 
 enum snapshot_reason {
@@ -89,6 +90,7 @@ struct snapshots {
     uv_idle_t walker;
     uv_timer_t timer;
     uv_work_t work;
+    unsigned keep; /* snapshots that stay, now */
     bool working;
     int work_rc;
     int open_handles;

@@ -34,7 +34,7 @@ enum snapshot_reason snapshots_due(const struct snapshot_policy *policy, const s
         return SNAPSHOT_ASKED;
     if (a_rule_says_so(policy, state, now_ms))
         return SNAPSHOT_RULE;
-    return is_grown(state) ? SNAPSHOT_GROWTH : SNAPSHOT_NOT_DUE;
+    return state->log_full || is_grown(state) ? SNAPSHOT_GROWTH : SNAPSHOT_NOT_DUE;
 }
 
 /* One number of the rules; *text moves behind it. */

@@ -8,7 +8,9 @@
 #include "kvcore/tools/output.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -99,28 +101,42 @@ int run_export(struct tool *tool, int argc, char **argv)
     return copy_all(&copy, source_store_new(tool, key), sink_disk_new(dir), stdout);
 }
 
+/* Standard output, or something that is no file of its own: a device, a pipe. It is written to, not replaced. */
+static bool is_stream(const char *file)
+{
+    struct stat there;
+    return strcmp(file, "-") == 0 || (stat(file, &there) == 0 && !S_ISREG(there.st_mode));
+}
+
+/* Under another name until it is whole; a symbolic link stays, and what it leads to is replaced. */
+static int dump_name(char *file, const char *word, char *part, bool in_place)
+{
+    if (in_place || !realpath(word, file))
+        snprintf(file, PATH_MAX, "%s", word);
+    return snprintf(part, PATH_MAX, "%s%s", file, in_place ? "" : ".part") < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
 int run_dump(struct tool *tool, int argc, char **argv)
 {
     struct args args;
     struct copy copy = {.tool = tool};
-    char part[4096 + 8];
+    char file[PATH_MAX], part[PATH_MAX];
     bool quiet = parse_quiet(&args, tool, argc, argv, 1, 1);
-    const char *file = args.words[0];
-    bool to_stdout = strcmp(file, "-") == 0;
+    bool to_stdout = strcmp(args.words[0], "-") == 0, in_place = is_stream(args.words[0]);
     if (to_stdout && isatty(STDOUT_FILENO))
         args_fail(&args, "a dump is no text for a terminal: name a file, or redirect standard output");
-    if ((size_t)snprintf(part, sizeof part, "%s%s", file, to_stdout ? "" : ".part") >= sizeof part)
+    if (dump_name(file, args.words[0], part, in_place) < 0)
         args_fail(&args, "the file's name is too long");
     progress_begin(&copy.progress, "dump", quiet);
     struct sink *sink = sink_archive_new(tool, part);
     if (!sink)
         return EXIT_FAILED;
     int exit_code = copy_all(&copy, source_store_new(tool, ""), sink, to_stdout ? stderr : stdout);
-    if (exit_code == EXIT_OK && !to_stdout && rename(part, file) < 0) {
+    if (exit_code == EXIT_OK && !in_place && rename(part, file) < 0) {
         tool_complain(tool, "%s: %s", file, strerror(errno));
         exit_code = EXIT_FAILED;
     }
-    if (exit_code != EXIT_OK && !to_stdout)
+    if (exit_code != EXIT_OK && !in_place)
         tool_complain(tool, "%s: not written; what there is of it is in %s", file, part);
     return exit_code;
 }

@@ -136,7 +136,7 @@ const char *explain_next(enum kv_op op, int code)
     case -ENOTEMPTY:
         return op == KV_OP_RMDIR ? "kv rm -r removes a directory with all that is in it" : NULL;
     case -ENOSPC:
-        return "remove something, or give the store more memory (maxmemory)";
+        return "remove something, or give the store more memory (maxmemory) or its data directory more room";
     default:
         return NULL;
     }

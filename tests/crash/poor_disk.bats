@@ -45,6 +45,20 @@ fill() {
     is "$((COUNT + 1))" bash -c 'kv ls | wc -l'
 }
 
+writes_go_on() { kv set another <"$T/value" 2>/dev/null; }
+
+@test "a disk that only the log has filled is given back by what is deleted" {
+    start_server --dir "$T/disk/data" --save ""
+    fill
+    [ "$COUNT" -gt 100 ]
+    seq -f 'k%g' 0 $((COUNT - 1)) | xargs -n 20 kv del
+    WAIT_S=30 wait_until writes_go_on
+    kill_server
+    start_server --dir "$T/disk/data" --save ""
+    is 65536 bash -c 'kv get another | wc -c'
+    is another kv ls
+}
+
 @test "a snapshot that has no room fails, and all goes on" {
     start_server --dir "$T/disk/data" --save ""
     fill

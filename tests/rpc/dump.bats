@@ -118,5 +118,16 @@ PY
     says 4 "format 'kvfs dump 99', newer" kv load "$T/new"
     says 4 'ENOENT|No such file|open' kv load "$T/nowhere"
     says 4 '' kv dump "$T/no/such/folder/dump"
+    mkfifo "$T/fifo"
+    cat "$T/fifo" >"$T/through" &
+    kv dump "$T/fifo"
+    wait $!
+    [ -p "$T/fifo" ]
+    ln -s target "$T/link"
+    : >"$T/target"
+    kv dump "$T/link"
+    [ -L "$T/link" ]
+    kv load --check "$T/target"
+    kv load --check "$T/through"
     says 2 'terminal' script -qec "kv dump -" /dev/null
 }
