@@ -348,6 +348,15 @@ static int run(struct kvfs *kvfs)
     return kvfs->exit_code;
 }
 
+/* Would the mount lie over the data directory of its own store? */
+static bool covers_itself(const struct options *options)
+{
+    struct stat dir, mountpoint;
+    return options->store.kind == ADDRESS_DIRECTORY && stat(options->store.path, &dir) == 0 &&
+           stat(options->mountpoint, &mountpoint) == 0 && dir.st_dev == mountpoint.st_dev &&
+           dir.st_ino == mountpoint.st_ino;
+}
+
 static int start(struct kvfs *kvfs)
 {
     struct options *options = &kvfs->options;
@@ -359,6 +368,10 @@ static int start(struct kvfs *kvfs)
     if (mountpoint_check(options->mountpoint, options->nonempty, options->mountpoint, sizeof options->mountpoint, why,
                          sizeof why) < 0)
         return fail(1, "%s", why);
+    if (covers_itself(options))
+        return fail(1,
+                    "%s is the data directory: mounted there, the store would hide its own files; name another place",
+                    options->mountpoint);
     if (options->fake)
         return 0;
     if (!options->foreground) {

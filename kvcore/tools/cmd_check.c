@@ -1,6 +1,7 @@
 /* kv check: are the files of a data directory sound, and if not, a copy that is. No store is asked. */
 #include "kvcore/base/error.h"
 #include "kvcore/base/progress.h"
+#include "kvcore/log/nodeconf.h"
 #include "kvcore/log/recovery.h"
 #include "kvcore/tools/args.h"
 #include "kvcore/tools/check.h"
@@ -117,7 +118,11 @@ static int compare_names(const void *a, const void *b) { return strcmp(a, b); }
 static bool would_start(struct check *check, struct disk *disk, struct recovery *recovery, char *why, size_t why_bytes)
 {
     const struct recovery_options options = {.log = true, .snapshots = true, .root_mode = 0755};
-    int rc = recovery_run(disk, &options, &check->progress, NULL, recovery, why, why_bytes);
+    struct nodeconf conf;
+    int rc = nodeconf_load(disk, &conf, why, why_bytes);
+    if (rc < 0 && rc != -ENOENT) /* a directory without one is a new node's */
+        return false;
+    rc = recovery_run(disk, &options, &check->progress, NULL, recovery, why, why_bytes);
     progress_clear(&check->line);
     return rc == 0;
 }

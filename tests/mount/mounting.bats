@@ -342,6 +342,13 @@ out_of_reach() {
     [ ! -s "$T/kvfs.log" ]
 }
 
+@test "a mount over the data directory of its own store is refused" {
+    mkdir "$T/both"
+    says 1 "is the data directory" kvfs "$T/both" "$T/both"
+    ln -s both "$T/link"
+    says 1 "is the data directory" kvfs "$T/link" "$T/both"
+}
+
 @test "what is no store is refused" {
     /usr/bin/python3 -c 'import socket, sys
 s = socket.create_server(("127.0.0.1", 0))

@@ -65,6 +65,14 @@ damage() {
     says 4 'cannot write the copy' kv check "$(the_log)" --repair "$T/cut.aof"
 }
 
+@test "a damaged node.conf keeps a store from starting, and is made anew in a repaired copy" {
+    stop_server
+    printf '\377' | dd of="$T/data/node.conf" bs=1 seek=20 conv=notrunc status=none
+    says 1 'no store starts from it: .*node.conf' kv check "$T/data"
+    says 0 'written; a store starts from it' kv check "$T/data" --repair "$T/repaired"
+    start_server --dir "$T/repaired"
+}
+
 @test "what cannot be checked is told" {
     says 4 'in use by a running store' kv check "$T/data"
     says 4 'No such file' kv check "$T/nothing"
